@@ -1,0 +1,58 @@
+"""The command `ganzoo`. Help and errors are here, before the seconds that importing torch and Lightning takes."""
+
+import os
+import sys
+from difflib import get_close_matches
+
+import ganzoo
+
+HELP = """usage: ganzoo COMMAND [OPTIONS]
+
+Train, measure and compare generative adversarial networks.
+
+  fit       train a variant:    ganzoo fit --config dcgan_digits.yaml
+  validate  losses on held-out data: ganzoo validate --config CONFIG --ckpt_path CHECKPOINT
+  test      the same on the test split
+  sample    pictures from a checkpoint: ganzoo sample --checkpoint CHECKPOINT --out samples.png
+  list      the variants: name, paper, year, parameters, configs
+
+  ganzoo COMMAND --help     the command's options
+  --config NAME             a YAML file's path, or the name of a bundled one (ganzoo list names them)
+  --traceback               show where an error came from (as does GANZOO_TRACEBACK=1)
+  --version                 print the version
+"""
+COMMANDS = ["fit", "validate", "test", "sample", "list"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a user's mistake ends in one line on stderr and exit status 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    traceback = "--traceback" in arguments or bool(os.environ.get("GANZOO_TRACEBACK"))
+    arguments = [argument for argument in arguments if argument != "--traceback"]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return
+    command, *rest = arguments
+    if command == "--version":
+        print(f"ganzoo {ganzoo.__version__}")
+        return
+    if command not in COMMANDS:
+        near = get_close_matches(command, COMMANDS, 1, 0)
+        stop(f"there is no command {command}; did you mean {near[0]}?")
+    try:
+        from ganzoo import cli
+
+        cli.run(command, rest)
+    except (ValueError, OSError, cli.MisconfigurationException) as error:
+        if traceback:
+            raise
+        stop(" ".join(str(error).split()) or type(error).__name__)
+
+
+def stop(message: str) -> None:
+    print(f"ganzoo: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What watches a run: sample grids, checkpoints, the progress bar."""

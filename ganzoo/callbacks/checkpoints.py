@@ -1,0 +1,39 @@
+"""Checkpoints counted in rounds. Lightning's ModelCheckpoint has other ideas under manual optimization."""
+
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+
+class Checkpoints(Checkpoint):
+    """Writes `checkpoints/last.ckpt` into the run folder every `every_steps` rounds and at the end of training.
+
+    Args:
+        every_steps: rounds between two writings of `last.ckpt`.
+        keep_every_steps: rounds between the numbered checkpoints, `step-00001000.ckpt`, that are kept; None keeps none.
+    """
+
+    def __init__(self, every_steps: int = 1000, keep_every_steps: int | None = None) -> None:
+        self.every_steps, self.keep_every_steps = every_steps, keep_every_steps
+        self.last: Path | None = None
+        self._saved_at = -1
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:  # type: ignore[override]
+        step = trainer.global_step
+        if self.keep_every_steps and step % self.keep_every_steps == 0:
+            trainer.save_checkpoint(self.folder(trainer) / f"step-{step:08d}.ckpt")
+        if step % self.every_steps == 0:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.global_step != self._saved_at:
+            self.save(trainer)
+
+    def save(self, trainer: L.Trainer) -> None:
+        self.last = self.folder(trainer) / "last.ckpt"
+        trainer.save_checkpoint(self.last)
+        self._saved_at = trainer.global_step
+
+    def folder(self, trainer: L.Trainer) -> Path:
+        return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"

@@ -1,0 +1,55 @@
+"""A picture of samples at intervals, always of the same noise, so that one sees training and not chance."""
+
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+from torchvision.transforms.functional import pil_to_tensor
+
+from ganzoo.game import Game, draw_from
+from ganzoo.pictures import picture
+
+
+class SampleGrid(L.Callback):
+    """Writes `samples/step-00000500.png` into the run folder and to W&B and TensorBoard, every `every_steps` and at the end.
+
+    Args:
+        every_steps: rounds between pictures.
+        n: samples in a picture; points are drawn 16 times as many.
+        seed: of the noise.
+    """
+
+    def __init__(self, every_steps: int = 500, n: int = 64, seed: int = 0) -> None:
+        self.every_steps, self.n, self.seed = every_steps, n, seed
+        self.path: Path | None = None  # of the latest picture
+        self._drawn_at = -1
+
+    def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
+        if trainer.global_step % self.every_steps == 0:
+            self.draw(trainer, game)
+
+    def on_train_end(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
+        if trainer.global_step != self._drawn_at:
+            self.draw(trainer, game)
+
+    @rank_zero_only
+    def draw(self, trainer: L.Trainer, game: Game) -> None:
+        points = len(game.shape) == 1
+        draw_from(game.device, self.seed)
+        samples = game.sample(16 * self.n if points else self.n)
+        real = trainer.datamodule.real_samples(2000) if points else None  # type: ignore[attr-defined]
+        image = picture(samples, real)
+        self._drawn_at = trainer.global_step
+        self.path = Path(trainer.log_dir or trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:08d}.png"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(self.path)
+        self.send(trainer, image)
+
+    def send(self, trainer: L.Trainer, image: Image.Image) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("samples", [image], step=trainer.global_step)
+            elif isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("samples", pil_to_tensor(image), trainer.global_step)

@@ -1,0 +1,180 @@
+"""The commands: fit, validate and test through LightningCLI; sample; list."""
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's use of jsonargparse, not the user's
+
+import jsonargparse
+import lightning as L
+from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
+
+import ganzoo
+from ganzoo.callbacks.checkpoints import Checkpoints
+from ganzoo.callbacks.progress import ProgressBar
+from ganzoo.callbacks.samples import SampleGrid
+from ganzoo.data.base import DataModule
+from ganzoo.explain import Parser, nearest
+from ganzoo.game import Game, draw_from, load
+from ganzoo.listing import CONFIGS, listing
+from ganzoo.pictures import picture, save_each
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Run one command of `ganzoo`."""
+    if command == "list":
+        argparse.ArgumentParser("ganzoo list", description="The variants, and where each one's configs are.").parse_args(arguments)
+        print(listing())
+    elif command == "sample":
+        sample(arguments)
+    else:
+        train([command, *with_configs_found(arguments)])
+
+
+def train(arguments: list[str]) -> None:
+    for name in ganzoo.__all__:
+        getattr(ganzoo, name)  # jsonargparse knows classes by their short names once they are imported
+    for noise in QUIET:
+        warnings.filterwarnings("ignore", noise)
+    CLI(
+        Game,
+        DataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        save_config_callback=SaveConfig,
+        seed_everything_default=0,
+        parser_class=Parser,
+        trainer_defaults={"max_steps": 10_000, "use_distributed_sampler": False, "num_sanity_val_steps": 0},
+        args=arguments,
+    )
+
+
+# Lightning's advice that does not apply here.
+QUIET = [
+    ".*does not have many workers.*",  # batches are one indexing call
+    ".*The number of training batches.*smaller than the logging interval.*",
+    ".*You defined a `validation_step` but have no `val_dataloader`.*",
+    ".*GPU available but not used.*",
+]
+
+
+class CLI(LightningCLI):
+    """LightningCLI with the data's shape and classes linked to the model, a run folder, and the three callbacks."""
+
+    def add_arguments_to_parser(self, parser: Any) -> None:
+        parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
+        parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
+        parser.add_lightning_class_args(SampleGrid, "samples")
+        parser.add_lightning_class_args(Checkpoints, "checkpoints")
+        parser.add_argument("--runs", default="runs", help="Folder of run folders: RUNS/CONFIG/version_0, version_1, ...")
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would let the checkpoint's arguments override the command line's; Game refuses weights that do not fit."""
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        # The local record is always kept; other loggers come beside it and write into the same folder.
+        self.csv = CSVLogger(config.runs, name=run_name(config), flush_logs_every_n_steps=1)
+        for logger in as_list(config.trainer.logger):
+            if isinstance(logger, jsonargparse.Namespace) and logger.init_args.get("save_dir") == ".":
+                logger.init_args.save_dir = self.csv.log_dir
+                Path(self.csv.log_dir).mkdir(parents=True, exist_ok=True)
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        given = self._get(self.config_init, "trainer")
+        loggers = [logger for logger in as_list(given["logger"]) if not isinstance(logger, bool)]
+        kwargs["logger"] = False if given["logger"] is False else [self.csv, *loggers]
+        if given["max_epochs"] is not None or given["min_epochs"] is not None:
+            raise ValueError("ganzoo counts rounds, not epochs: give --trainer.max_steps instead of max_epochs and min_epochs")
+        trainer = super().instantiate_trainer(**kwargs)
+        if given["enable_progress_bar"] is not False:
+            trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, L.pytorch.callbacks.ProgressBar)]
+            trainer.callbacks.insert(0, ProgressBar())
+        return trainer
+
+    def after_fit(self) -> None:
+        if self.trainer.is_global_zero and self.trainer.log_dir:
+            grid = next(c.path for c in self.trainer.callbacks if isinstance(c, SampleGrid))
+            print(f"run folder: {self.trainer.log_dir}\nsamples: {grid}", file=sys.stderr)
+
+
+class SaveConfig(SaveConfigCallback):
+    """config.yaml in the run folder, and the same in W&B and the other loggers."""
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        config = self.parser.dump(self.config, format="json", skip_validation=True)
+        for logger in trainer.loggers:
+            if not isinstance(logger, CSVLogger):
+                logger.log_hyperparams(__import__("json").loads(config))
+
+
+def as_list(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
+
+
+def run_name(config: jsonargparse.Namespace) -> str:
+    """The first config file's name without its ending, or variant_data."""
+    files = as_list(config.get("config"))
+    if files:
+        return Path(str(files[0])).stem
+    return "_".join(str(config[part].class_path).rpartition(".")[2].lower() for part in ("model", "data"))
+
+
+def with_configs_found(arguments: list[str]) -> list[str]:
+    """Replace each --config that is no file by the bundled config of that name.
+
+    Raises:
+        FileNotFoundError: it is neither; the nearest bundled names are given.
+    """
+    found = []
+    is_config = False
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if is_config:
+            argument = find_config(argument)
+        elif flag in ("--config", "-c") and equals:
+            argument = f"{flag}={find_config(value)}"
+        is_config = argument in ("--config", "-c")
+        found.append(argument)
+    return found
+
+
+def find_config(name: str) -> str:
+    if Path(name).is_file():
+        return name
+    bundled = CONFIGS / name if name.endswith((".yaml", ".yml")) else CONFIGS / f"{name}.yaml"
+    if bundled.parent == CONFIGS and bundled.is_file():
+        return str(bundled)
+    near = nearest(name, sorted(path.name for path in CONFIGS.glob("*.yaml")))
+    raise FileNotFoundError(f"no config {name}, neither at {Path(name).absolute()} nor among the bundled ones{near}")
+
+
+def sample(arguments: list[str]) -> None:
+    """`ganzoo sample`: from a checkpoint to one PNG or a folder of PNGs."""
+    parser = argparse.ArgumentParser("ganzoo sample", description="Pictures from a checkpoint.", allow_abbrev=False)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a .ckpt file of a run")
+    parser.add_argument("--out", type=Path, default=Path("samples.png"), help="a .png for one grid, else a folder for one PNG each")
+    parser.add_argument("--n", type=int, default=64, help="how many (64)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    parser.add_argument("--class", dest="label", type=int, help="only this class, of a class-conditional variant")
+    given = parser.parse_args(arguments)
+    if given.n < 1 or given.seed < 0:
+        raise ValueError("--n must be at least 1 and --seed at least 0")
+    game = load(given.checkpoint)
+    if given.label is not None:
+        raise ValueError(f"{type(game).__name__} is not class-conditional: leave out --class")
+    draw_from(game.device, given.seed)
+    samples = game.sample(given.n)
+    if given.out.suffix == ".png":
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        picture(samples).save(given.out)
+    else:
+        save_each(samples, given.out)
+    print(f"{given.n} samples: {given.out}", file=sys.stderr)

@@ -1,0 +1,96 @@
+"""The commonest game: one generator, which makes samples of noise, against one discriminator."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.game import Batch, Game, Terms, Turn
+from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+
+GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
+DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]  # (shape): [N, *shape] -> logits [N]
+
+
+class Duel(Game):
+    """Parent of every variant with one generator and one discriminator; the variant adds their two losses.
+
+    Args:
+        latent_dim: size of the noise z ~ N(0, I).
+        generator: class of the generator, called with (latent_dim, shape); None for the variant's own.
+        discriminator: class of the discriminator, called with (shape); None for the variant's own.
+        discriminator_steps: discriminator turns in a round, each on a minibatch of its own.
+        lr, betas: Adam's.
+        average_decay: decay per round of the generator's weight average, which samples then come from; None for none.
+    """
+
+    default_generator: GeneratorClass = DCGANGenerator
+    default_discriminator: DiscriminatorClass = DCGANDiscriminator
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        classes: int | None = None,
+        latent_dim: int = 100,
+        generator: GeneratorClass | None = None,
+        discriminator: DiscriminatorClass | None = None,
+        discriminator_steps: int = 1,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+        average_decay: float | None = None,
+    ) -> None:
+        super().__init__(shape=shape, classes=classes)
+        self.latent_dim = latent_dim
+        self.generator = (generator or self.default_generator)(latent_dim, self.shape)
+        self.discriminator = (discriminator or self.default_discriminator)(self.shape)
+        self.minibatches = self.discriminator_steps = discriminator_steps
+        self.lr, self.betas = lr, betas
+        self.average_decay = average_decay
+        self.average = None if average_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
+
+    def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
+        """real [N, *shape] and, where the data has classes, label [N]."""
+        raise NotImplementedError(f"{type(self).__name__} must say what its discriminator minimises")
+
+    def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
+        """As many fakes as there are real samples."""
+        raise NotImplementedError(f"{type(self).__name__} must say what its generator minimises")
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"discriminator": self.discriminator, "generator": self.generator}
+
+    def turns(self, step: int, batches: list[Batch]) -> Iterator[Turn]:  # arXiv:1406.2661, Algorithm 1
+        for batch in batches:
+            yield "discriminator", self.discriminator_loss, batch
+        yield "generator", self.generator_loss, batches[-1]
+
+    def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas)
+
+    def latent(self, n: int) -> Tensor:
+        """z ~ N(0, I), [n, latent_dim]."""
+        return torch.randn(n, self.latent_dim, device=self.device)
+
+    def fake(self, n: int) -> Tensor:
+        """What the generator in training makes of new noise, [n, *shape]."""
+        return self.generator(self.latent(n))
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """n samples of the averaged generator, if there is one, in evaluation mode: float32 [n, *shape]."""
+        generator = self.generator if self.average is None else self.average
+        training = generator.training
+        generator.eval()
+        samples = torch.cat([generator(z) for z in self.latent(n).split(256)])  # the same whatever the chunks
+        generator.train(training)
+        return samples
+
+    @torch.no_grad()
+    def after_turn(self, player: str) -> None:
+        if player == "generator" and self.average is not None and self.average_decay is not None:
+            averages, weights = list(self.average.parameters()), list(self.generator.parameters())
+            torch._foreach_lerp_(averages, weights, 1 - self.average_decay)
+            for average, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                average.copy_(buffer)

@@ -1,0 +1,283 @@
+"""A GAN is a game: players take turns, a turn lowers one loss of one player, and a round of turns is one step."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Self
+
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+Batch = tuple[Tensor, ...]  # (real,) or (real, label): real [N, *shape], label [N] int64
+Terms = dict[str, Tensor]  # named scalars whose sum is the loss
+Loss = Callable[..., Terms]
+Turn = tuple[str, Loss, Batch]
+
+
+class Game(L.LightningModule):
+    """Base of every variant: it knows players, turns and moves, and nothing of any paper.
+
+    A variant says who plays (`players`), in which order (`turns`) and for what (`<name>_loss`). One round of turns is one
+    training step: `global_step`, `max_steps`, checkpoints and logs count rounds. Everything random in round r on rank k is
+    a function of (seed, r, k), so that a resumed run has no random state to restore and no two ranks draw the same noise.
+
+    Args:
+        shape: shape of one sample, (channels, height, width) or (features,).
+        classes: number of classes, or None where the data has no labels.
+    """
+
+    minibatches = 1  # of real data in one round
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Lightning's save_hyperparameters() mixes up what subclasses were given and what they passed on: keep the former.
+        self = super().__new__(cls)
+        object.__setattr__(self, "_given", kwargs)
+        return self
+
+    def __init__(self, *, shape: tuple[int, ...], classes: int | None = None) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.shape = tuple(shape)
+        self.classes = classes
+        self.seed: int | None = None
+        self.images_seen = 0
+        self.terms: Terms = {}  # of the latest turn of each kind, on the device
+        self.measured: dict[str, float] = {}  # what was last logged
+        self._reported = (0, 0.0)  # images seen and time of that report
+        self.save_hyperparameters(
+            {name: recipe(value) for name, value in self._given.items()}
+            | {"_class_path": f"{type(self).__module__}.{type(self).__qualname__}", "_instantiator": _INSTANTIATOR},
+            logger=False,
+        )
+
+    # --- what a variant says ---
+
+    def players(self) -> dict[str, nn.Module]:
+        """Each player's name and the networks it trains."""
+        raise NotImplementedError(f"{type(self).__name__} must say who its players are")
+
+    def turns(self, step: int, batches: list[Batch]) -> Iterator[Turn]:
+        """The round in the paper's order: whose turn, which loss, on which batch."""
+        raise NotImplementedError(f"{type(self).__name__} must say whose turn it is")
+
+    def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """The player's optimizer."""
+        raise NotImplementedError(f"{type(self).__name__} must say how {player} learns")
+
+    def rate(self, step: int) -> float:
+        """Factor on every learning rate in round `step`."""
+        return 1.0
+
+    def after_turn(self, player: str) -> None:
+        """In place, after the player's weights have moved: weight averages, weight clipping."""
+
+    def sample(self, n: int) -> Tensor:
+        """n samples, float32 [n, *shape], images in [-1, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} cannot sample")
+
+    # --- the round ---
+
+    def training_step(self, batches: list[Batch], batch_idx: int) -> None:
+        assert self.seed is not None  # set by on_fit_start
+        draw_from(self.device, self.seed, self.global_step, self.global_rank)
+        # To Lightning the round is one step of one optimizer: its counters then count rounds.
+        self.optimizers().step(closure=partial(self._round, batches))  # type: ignore[union-attr, call-arg]
+        self.images_seen += sum(len(batch[0]) for batch in batches) * self.trainer.world_size
+
+    def _round(self, batches: list[Batch]) -> None:
+        step = self.global_step
+        optimizers = self.optimizers().optimizer.of  # type: ignore[union-attr]
+        for player, loss, batch in self.turns(step, batches):
+            terms, gradients = self.move(player, loss, batch)
+            learn(optimizers[player], self._weights[player], mean_over_devices(gradients), self.rate(step))
+            self.after_turn(player)
+            self.terms |= {f"{player}/{name}": term for name, term in terms.items()}
+
+    def move(self, player: str, loss: Loss, batch: Batch) -> tuple[Terms, list[Tensor | None]]:
+        """The unit of work, tensors in and tensors out: the loss and its gradient for the player's own weights only.
+
+        The opponent's weights get no gradient, not even a computed one. A weight that this loss does not touch gets None.
+        """
+        terms = loss(*batch)
+        total = torch.stack(list(terms.values())).sum()
+        gradients = torch.autograd.grad(total, self._weights[player], allow_unused=True)
+        return {name: term.detach() for name, term in terms.items()} | {"loss": total.detach()}, list(gradients)
+
+    def configure_optimizers(self) -> "Optimizers":
+        self._weights = {
+            name: [weight for weight in networks.parameters() if weight.requires_grad]
+            for name, networks in self.players().items()
+        }
+        return Optimizers({name: self.optimizer(name, weights) for name, weights in self._weights.items()})
+
+    # --- held-out data ---
+
+    def validation_step(self, batches: list[Batch], batch_idx: int) -> None:
+        self._evaluate("val", batches)
+
+    def test_step(self, batches: list[Batch], batch_idx: int) -> None:
+        self._evaluate("test", batches)
+
+    def _evaluate(self, stage: str, batches: list[Batch]) -> None:
+        """Log each loss once on held-out data, in evaluation mode and with nobody moving."""
+        with torch.inference_mode(False), torch.enable_grad():  # gradient penalties differentiate here too
+            held_out = [tuple(x.clone() for x in batches[0])] * self.minibatches
+            turns = {loss.__name__: (player, loss, batch) for player, loss, batch in self.turns(self.global_step, held_out)}
+            for player, loss, batch in turns.values():
+                terms = {f"{stage}/{player}/{name}": term.detach() for name, term in loss(*batch).items()}
+                self.log_dict(terms, on_epoch=True, sync_dist=True, batch_size=len(batch[0]))
+
+    # --- logging ---
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            self.report()
+
+    def report(self) -> None:
+        """Send the terms (mean over devices) to the loggers: the only time in a round that the host waits for the device."""
+        values = self.trainer.strategy.reduce(torch.stack(list(self.terms.values())).float(), reduce_op="mean")
+        seen, then = self._reported
+        self._reported = (self.images_seen, time.perf_counter())
+        self.measured = dict(zip(self.terms, values.tolist(), strict=True)) | {"images_seen": float(self.images_seen)}
+        if then:
+            self.measured["images_per_second"] = (self.images_seen - seen) / (self._reported[1] - then)
+        for logger in self.trainer.loggers:
+            logger.log_metrics(self.measured, step=self.global_step)
+
+    # --- the state of a run ---
+
+    def on_fit_start(self) -> None:
+        if self.seed is None:
+            self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
+        self._reported = (self.images_seen, time.perf_counter())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["game"] = {"seed": self.seed, "images_seen": self.images_seen}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        refuse_misfit(self, checkpoint)
+        self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
+
+
+class Optimizers(torch.optim.Optimizer):
+    """All players' optimizers as one, so that Lightning counts a round as one step and saves them together."""
+
+    def __init__(self, of: dict[str, torch.optim.Optimizer]) -> None:
+        self.of = of
+        for name, optimizer in of.items():
+            for group in optimizer.param_groups:
+                group.update(name=name, initial_lr=group["lr"])
+        super().__init__([group for optimizer in of.values() for group in optimizer.param_groups], {})
+
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+        """Play the round: the players' optimizers step inside it."""
+        return closure()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: optimizer.state_dict() for name, optimizer in self.of.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, optimizer in self.of.items():
+            optimizer.load_state_dict(state_dict[name])
+        self.param_groups = [group for optimizer in self.of.values() for group in optimizer.param_groups]
+
+
+def learn(
+    optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradients: list[Tensor | None], rate: float
+) -> None:
+    """One step of one player's optimizer along the gradients. A weight without a gradient stays where it is."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * rate
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = gradient
+    optimizer.step()
+    for weight in weights:
+        weight.grad = None
+
+
+def mean_over_devices(gradients: list[Tensor | None]) -> list[Tensor | None]:
+    """The gradients averaged over all ranks by one all-reduce. DDP's hooks see no gradient that autograd.grad returns."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return gradients
+    present = [gradient for gradient in gradients if gradient is not None]
+    flat = torch.cat([gradient.flatten() for gradient in present])
+    dist.all_reduce(flat)
+    parts = iter((flat / dist.get_world_size()).split([gradient.numel() for gradient in present]))
+    return [gradient if gradient is None else next(parts).view_as(gradient) for gradient in gradients]
+
+
+def draw_from(device: torch.device, *key: int) -> None:
+    """Make all random numbers from here on, on the host and on the device, a function of the key (non-negative ints)."""
+    state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    torch.default_generator.manual_seed(state)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(state)
+    elif device.type == "mps":
+        torch.mps.manual_seed(state)
+
+
+_INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # how load_from_checkpoint turns recipes back into classes
+
+
+def recipe(value: Any) -> Any:
+    """An argument as plain JSON types: a class, or a partial of one, becomes its import path and arguments.
+
+    Checkpoints are loaded with `weights_only=True`, which admits no classes, partials or functions.
+
+    Raises:
+        ValueError: the value is none of these.
+    """
+    if isinstance(value, partial):
+        # jsonargparse's partials call an instantiator with the class; plain ones call the class itself.
+        network = next(part for part in (*value.args, value.func) if isinstance(part, type))
+        return recipe(network) | {"init_args": {name: recipe(part) for name, part in value.keywords.items()}}
+    if isinstance(value, type):
+        return {"class_path": f"{value.__module__}.{value.__qualname__}"}
+    if isinstance(value, list | tuple):
+        return [recipe(part) for part in value]
+    if isinstance(value, dict):
+        return {name: recipe(part) for name, part in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(
+        f"{value!r} cannot be written into a checkpoint: give a number, a string, a class, or functools.partial of a class"
+    )
+
+
+def refuse_misfit(game: Game, checkpoint: dict[str, Any]) -> None:
+    """Raise ValueError, in one line, if the checkpoint's weights are not this game's."""
+    saved = checkpoint.get("hyper_parameters", {})
+    if "game" not in checkpoint or "_class_path" not in saved:
+        raise ValueError("the checkpoint was not written by ganzoo")
+    ours, theirs = type(game).__name__, saved["_class_path"].rpartition(".")[2]
+    if ours != theirs:
+        raise ValueError(f"the checkpoint holds a {theirs}, not a {ours}: choose --model {theirs} or another checkpoint")
+    here = {name: list(weight.shape) for name, weight in game.state_dict().items()}
+    there = {name: list(weight.shape) for name, weight in checkpoint["state_dict"].items()}
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
+            differ = [key for key, value in game.hparams.items() if key in saved and saved[key] != value]
+            raise ValueError(
+                f"the checkpoint's weights do not fit this {ours}: {name} is {there.get(name, 'absent')} there and "
+                f"{here.get(name, 'absent')} here; arguments that differ: {', '.join(differ) or 'none recorded'}"
+            )
+
+
+def load(path: str | Path) -> Game:
+    """The game saved in a checkpoint, of whichever variant, on the CPU and in evaluation mode.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no checkpoint of a ganzoo run.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint at {Path(path).absolute()}")
+    try:
+        return Game.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a ganzoo checkpoint that this version can read ({type(error).__name__})") from error

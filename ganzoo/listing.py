@@ -1,0 +1,61 @@
+"""What `ganzoo list` prints, read off the variants themselves."""
+
+import re
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import ganzoo
+from ganzoo.game import Game
+
+_PACKAGE = Path(ganzoo.__file__).parent
+# In a wheel the configs are inside the package, in a checkout beside it.
+CONFIGS = _PACKAGE / "configs" if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent / "configs"
+_FIRST_LINE = re.compile(r'(?P<name>[^:]+): (?P<authors>.+), "(?P<title>[^"]+)", (?P<year>\d{4}), (?P<link>https://\S+)')
+
+
+def variants() -> list[type[Game]]:
+    """Every variant that `ganzoo` exports."""
+    exported = [getattr(ganzoo, name) for name in ganzoo.__all__]
+    return [thing for thing in exported if isinstance(thing, type) and issubclass(thing, Game) and thing is not Game]
+
+
+def paper(variant: type[Game]) -> dict[str, str]:
+    """name, authors, title, year and link, from the first line of the variant's file.
+
+    Raises:
+        ValueError: the line does not have the form `name: authors, "title", year, link`.
+    """
+    line = (__import__("sys").modules[variant.__module__].__doc__ or "").partition("\n")[0]
+    match = _FIRST_LINE.fullmatch(line)
+    if not match:
+        raise ValueError(f'{variant.__module__} must begin with: name: authors, "title", year, https://link')
+    return match.groupdict()
+
+
+def weights(variant: type[Game], shape: tuple[int, ...] = (3, 64, 64)) -> dict[str, int]:
+    """How many weights each player trains with the variant's own networks."""
+    with torch.device("meta"):
+        players = variant(shape=shape).players()
+    return {name: sum(weight.numel() for weight in networks.parameters()) for name, networks in players.items()}
+
+
+def configs(variant: type[Game]) -> list[str]:
+    """The bundled configs that train it."""
+    pattern = re.compile(rf"^\s*class_path: {variant.__name__}\s*$", re.MULTILINE)
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml") if pattern.search(path.read_text()))
+
+
+def listing() -> str:
+    """A table of the variants; weights for 64 x 64 RGB images."""
+    table = Table("variant", "paper", "year", "weights (64 x 64 RGB)", "configs", box=None, pad_edge=False)
+    for variant in sorted(variants(), key=lambda variant: (paper(variant)["year"], variant.__name__)):
+        about = paper(variant)
+        counts = ", ".join(f"{name[0].upper()} {count / 1e6:.1f} M" for name, count in weights(variant).items())
+        table.add_row(variant.__name__, f"{about['title']} {about['link']}", about["year"], counts, ", ".join(configs(variant)))
+    console = Console(width=None, record=False)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip()

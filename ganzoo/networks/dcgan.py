@@ -1,0 +1,69 @@
+"""DCGAN's networks (Radford et al. 2015, https://arxiv.org/abs/1511.06434), for any channel count and square sizes 16 to 256."""
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.networks.layers import Norm, normalisation, square_size
+
+# The smallest map is 4 to 7 wide and doubles up to the image: 64 = 4 * 2^4 is the paper's, 28 = 7 * 2^2 is MNIST's.
+SIZES = sorted(base * 2**doublings for base in (4, 5, 6, 7) for doublings in range(2, 7) if base * 2**doublings <= 256)
+
+
+def pyramid(size: int, width: int) -> tuple[int, list[int]]:
+    """Side of the smallest map, and the channels of each map from the smallest to the widest: at most 8 widths."""
+    doublings = 0
+    while size > 7:
+        size, doublings = size // 2, doublings + 1
+    return size, [width * min(2**level, 8) for level in reversed(range(doublings))]
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02) (section 4); normalisation's gains around 1, as in the authors' code."""
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class DCGANGenerator(nn.Module):
+    """z projected to a small map, then one fractionally-strided convolution per doubling: [N, latent_dim] -> [N, *shape].
+
+    Raises:
+        ValueError: a size that doubling does not reach.
+    """
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 64, norm: Norm = "batch") -> None:
+        super().__init__()
+        base, channels = pyramid(square_size("DCGANGenerator", shape, SIZES), width)
+        # A linear layer is the paper's projection, and unlike a transposed convolution from 1x1 it compiles channels-last.
+        self.project = nn.Linear(latent_dim, channels[0] * base**2, bias=False)
+        self.map = (channels[0], base, base)
+        layers: list[nn.Module] = [normalisation(norm, channels[0]), nn.ReLU(True)]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.ReLU(True)]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1, bias=False))
+        self.apply(initialise)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.layers(self.project(z).unflatten(1, self.map)).float())
+
+
+class DCGANDiscriminator(nn.Module):
+    """One strided convolution per halving, then a linear layer: [N, *shape] -> logits [N], float32.
+
+    Raises:
+        ValueError: a size that halving does not bring down to 4 to 7.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, width: int = 64, norm: Norm = "batch") -> None:
+        super().__init__()
+        base, channels = pyramid(square_size("DCGANDiscriminator", shape, SIZES), width)
+        channels = channels[::-1]
+        layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.LeakyReLU(0.2, True)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * base**2, 1, bias=False))
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).float().squeeze(1)

@@ -1,0 +1,36 @@
+"""Multi-layer perceptrons, for points and small images."""
+
+from math import prod
+
+from torch import Tensor, nn
+
+
+def perceptron(inputs: int, outputs: int, width: int, layers: int) -> nn.Sequential:
+    """`layers` hidden layers of `width` LeakyReLU units: [N, inputs] -> [N, outputs]."""
+    sizes = [inputs] + [width] * layers
+    hidden = [[nn.Linear(a, b), nn.LeakyReLU(0.2)] for a, b in zip(sizes, sizes[1:], strict=False)]
+    return nn.Sequential(*sum(hidden, []), nn.Linear(sizes[-1], outputs))
+
+
+class MLPGenerator(nn.Module):
+    """[N, latent_dim] -> [N, *shape], float32; images go through tanh, points do not."""
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 512, layers: int = 3) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.layers = perceptron(latent_dim, prod(shape), width, layers)
+        self.last = nn.Tanh() if len(shape) == 3 else nn.Identity()
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.last(self.layers(z).float()).unflatten(1, self.shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """[N, *shape] -> logits [N], float32."""
+
+    def __init__(self, shape: tuple[int, ...], *, width: int = 512, layers: int = 3) -> None:
+        super().__init__()
+        self.layers = perceptron(prod(shape), 1, width, layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.flatten(1)).float().squeeze(1)

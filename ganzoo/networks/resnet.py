@@ -1,0 +1,128 @@
+"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028, appendix) and SNGAN (https://arxiv.org/abs/1802.05957), at 32 and 64."""
+
+from math import sqrt
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzoo.networks.layers import Norm, normalisation, square_size
+
+# Widths of the maps from 4x4 up to the image, in units of `width`.
+MULTIPLES = {32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
+
+
+def convolution(inputs: int, outputs: int, kernel: int, gain: float) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.xavier_uniform_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Block(nn.Module):
+    """Pre-activation residual block: [N, inputs, H, W] -> [N, outputs, sH, sW] with s = 2 (up), 1/2 (down) or 1 (None).
+
+    `first` leaves out the activation on raw images.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        resample: Literal["up", "down"] | None,
+        norm: Norm,
+        first: bool = False,
+        hidden: int | None = None,
+    ) -> None:
+        super().__init__()
+        hidden = hidden or outputs
+        self.before = nn.Identity() if first else nn.Sequential(normalisation(norm, inputs), nn.ReLU())
+        self.one = convolution(inputs, hidden, 3, sqrt(2))
+        self.between = nn.Sequential(normalisation(norm, hidden), nn.ReLU())
+        self.two = convolution(hidden, outputs, 3, sqrt(2))
+        plain = inputs == outputs and resample is None
+        self.shortcut = nn.Identity() if plain else convolution(inputs, outputs, 1, 1.0)
+        self.resample = resample
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.before(x)
+        h = self.one(F.interpolate(h, scale_factor=2.0) if self.resample == "up" else h)
+        h = self.two(self.between(h))
+        # A 1x1 convolution commutes with both resamplings: it runs on the smaller map.
+        if self.resample == "up":
+            return h + F.interpolate(self.shortcut(x), scale_factor=2.0)
+        if self.resample == "down":
+            return F.avg_pool2d(h, 2) + self.shortcut(F.avg_pool2d(x, 2))
+        return h + self.shortcut(x)
+
+
+class ResNetGenerator(nn.Module):
+    """[N, latent_dim] -> [N, *shape]: one upsampling block per doubling, from 4x4.
+
+    Args:
+        width: channels at 32 (WGAN-GP 128, SNGAN 256), or of the widest map at 64 (64 in both papers).
+
+    Raises:
+        ValueError: a size other than 32 and 64.
+    """
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 128, norm: Norm = "batch") -> None:
+        super().__init__()
+        size = square_size("ResNetGenerator", shape, list(MULTIPLES))
+        channels = [width * multiple for multiple in MULTIPLES[size]]
+        self.project = linear(latent_dim, channels[0] * 16)
+        self.blocks = nn.Sequential(
+            *[Block(a, b, resample="up", norm=norm) for a, b in zip(channels, channels[1:], strict=False)]
+        )
+        self.out = nn.Sequential(normalisation(norm, channels[-1]), nn.ReLU(), convolution(channels[-1], shape[0], 3, 1.0))
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.project(z).unflatten(1, (-1, 4, 4))
+        return torch.tanh(self.out(self.blocks(h)).float())
+
+
+class ResNetDiscriminator(nn.Module):
+    """[N, *shape] -> logits [N]: at 32 two halvings and two plain blocks, at 64 four halvings; ReLU, pooling, linear.
+
+    Args:
+        width: channels at 32 (128 in both papers), or of the widest map at 64 (64).
+        pool: mean over the last map (WGAN-GP) or sum (SNGAN).
+
+    Raises:
+        ValueError: a size other than 32 and 64.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: int = 128,
+        norm: Norm = "none",
+        pool: Literal["mean", "sum"] = "mean",
+    ) -> None:
+        super().__init__()
+        size = square_size("ResNetDiscriminator", shape, list(MULTIPLES))
+        channels = [shape[0]] + [width * multiple for multiple in reversed(MULTIPLES[size])]
+        halvings = 2 if size == 32 else 4
+        self.blocks = nn.Sequential(
+            *[
+                Block(a, b, resample="down" if i < halvings else None, norm=norm, first=i == 0, hidden=b if i == 0 else a)
+                for i, (a, b) in enumerate(zip(channels, channels[1:], strict=False))
+            ]
+        )
+        self.pool = pool
+        self.last = linear(channels[-1], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.blocks(x))
+        h = h.mean((2, 3)) if self.pool == "mean" else h.sum((2, 3))
+        return self.last(h).float().squeeze(1)

@@ -1,0 +1,73 @@
+"""Samples as pictures: images in a grid, points in a scatter plot."""
+
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+
+def picture(samples: Tensor, real: Tensor | None = None, columns: int | None = None) -> Image.Image:
+    """One picture of all samples.
+
+    Args:
+        samples: images [N, 1 or 3, H, W] in [-1, 1], or points [N, 2].
+        real: real points [M, 2] to draw under the samples; images ignore it.
+        columns: images in a row; as many as make the grid square if None.
+
+    Raises:
+        ValueError: samples of another shape, which no picture shows.
+    """
+    if samples.ndim == 4 and samples.shape[1] in (1, 3):
+        return grid(samples, columns or ceil(len(samples) ** 0.5))
+    if samples.ndim == 2 and samples.shape[1] == 2:
+        return scatter(samples, real)
+    raise ValueError(f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only grey or RGB images and 2-D points")
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """[..., H, W] in [-1, 1] -> uint8, rounded to the nearest level."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def grid(images: Tensor, columns: int) -> Image.Image:
+    """[N, C, H, W] in [-1, 1] -> a grid whose tiles are enlarged, by a whole factor, to 64 pixels or more."""
+    factor = max(1, ceil(64 / images.shape[-1]))
+    tiles = F.interpolate(to_bytes(images.cpu()), scale_factor=float(factor))  # nearest: pixels stay pixels
+    return Image.fromarray(make_grid(tiles, nrow=columns, padding=2, pad_value=255).permute(1, 2, 0).numpy())
+
+
+def scatter(points: Tensor, real: Tensor | None) -> Image.Image:
+    """[N, 2] over [M, 2], on equal axes that leave the real data's frame only as far as a third of its width."""
+    figure = Figure(figsize=(5, 5), dpi=128, layout="constrained")
+    axes = figure.subplots()
+    if real is not None:
+        axes.scatter(*real.cpu().T, s=6, color="0.75", label="data", linewidths=0)
+        low, high = real.min().item(), real.max().item()
+        margin = (high - low) / 3
+        axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+    axes.scatter(*points.cpu().T, s=4, color="tab:red", label="samples", linewidths=0)
+    axes.set_aspect("equal")
+    axes.legend(loc="upper right")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def save_each(images: Tensor, folder: Path) -> None:
+    """One PNG for each image [N, C, H, W] in [-1, 1], numbered from 000000.
+
+    Raises:
+        ValueError: the samples are not images.
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"samples of shape {tuple(images.shape[1:])} are not images: give --out a .png for one picture of all")
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, image in enumerate(to_bytes(images.cpu())):
+        Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy()).save(folder / f"{index:06d}.png")
