@@ -25,4 +25,5 @@ from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 
+__all__: list[str]
 __version__: str

@@ -40,13 +40,13 @@ def main(arguments: list[str] | None = None) -> None:
         near = get_close_matches(command, COMMANDS, 1, 0)
         stop(f"there is no command {command}; did you mean {near[0]}?")
     try:
-        from ganzoo import cli
+        from ganzoo import cli, explain
 
         cli.run(command, rest)
     except (ValueError, OSError, cli.MisconfigurationException) as error:
         if traceback:
             raise
-        stop(" ".join(str(error).split()) or type(error).__name__)
+        stop(explain.explain(str(error)) or type(error).__name__)
 
 
 def stop(message: str) -> None:

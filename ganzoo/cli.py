@@ -1,6 +1,8 @@
 """The commands: fit, validate and test through LightningCLI; sample; list."""
 
 import argparse
+import json
+import logging
 import os
 import sys
 import warnings
@@ -29,7 +31,7 @@ from ganzoo.pictures import picture, save_each
 def run(command: str, arguments: list[str]) -> None:
     """Run one command of `ganzoo`."""
     if command == "list":
-        argparse.ArgumentParser("ganzoo list", description="The variants, and where each one's configs are.").parse_args(arguments)
+        argparse.ArgumentParser("ganzoo list", description="The variants and their configs.").parse_args(arguments)
         print(listing())
     elif command == "sample":
         sample(arguments)
@@ -42,6 +44,8 @@ def train(arguments: list[str]) -> None:
         getattr(ganzoo, name)  # jsonargparse knows classes by their short names once they are imported
     for noise in QUIET:
         warnings.filterwarnings("ignore", noise)
+    advice = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    advice.addFilter(lambda record: "litlogger" not in record.getMessage())
     CLI(
         Game,
         DataModule,
@@ -58,6 +62,9 @@ def train(arguments: list[str]) -> None:
 
 # Lightning's advice that does not apply here.
 QUIET = [
+    ".*LightningCLI's args parameter is intended.*",
+    ".*LeafSpec.*is deprecated.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
     ".*does not have many workers.*",  # batches are one indexing call
     ".*The number of training batches.*smaller than the logging interval.*",
     ".*You defined a `validation_step` but have no `val_dataloader`.*",
@@ -93,15 +100,14 @@ class CLI(LightningCLI):
         kwargs["logger"] = False if given["logger"] is False else [self.csv, *loggers]
         if given["max_epochs"] is not None or given["min_epochs"] is not None:
             raise ValueError("ganzoo counts rounds, not epochs: give --trainer.max_steps instead of max_epochs and min_epochs")
-        trainer = super().instantiate_trainer(**kwargs)
+        kwargs["callbacks"] = as_list(given["callbacks"])
         if given["enable_progress_bar"] is not False:
-            trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, L.pytorch.callbacks.ProgressBar)]
-            trainer.callbacks.insert(0, ProgressBar())
-        return trainer
+            kwargs["callbacks"].append(ProgressBar())
+        return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero and self.trainer.log_dir:
-            grid = next(c.path for c in self.trainer.callbacks if isinstance(c, SampleGrid))
+            grid = self.config_init.fit.samples.path
             print(f"run folder: {self.trainer.log_dir}\nsamples: {grid}", file=sys.stderr)
 
 
@@ -112,7 +118,7 @@ class SaveConfig(SaveConfigCallback):
         config = self.parser.dump(self.config, format="json", skip_validation=True)
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
-                logger.log_hyperparams(__import__("json").loads(config))
+                logger.log_hyperparams(json.loads(config))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -160,7 +166,9 @@ def sample(arguments: list[str]) -> None:
     """`ganzoo sample`: from a checkpoint to one PNG or a folder of PNGs."""
     parser = argparse.ArgumentParser("ganzoo sample", description="Pictures from a checkpoint.", allow_abbrev=False)
     parser.add_argument("--checkpoint", type=Path, required=True, help="a .ckpt file of a run")
-    parser.add_argument("--out", type=Path, default=Path("samples.png"), help="a .png for one grid, else a folder for one PNG each")
+    parser.add_argument(
+        "--out", type=Path, default=Path("samples.png"), help="a .png for one grid, or a folder for single PNGs"
+    )
     parser.add_argument("--n", type=int, default=64, help="how many (64)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--class", dest="label", type=int, help="only this class, of a class-conditional variant")

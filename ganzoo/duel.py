@@ -90,7 +90,8 @@ class Duel(Game):
     @torch.no_grad()
     def after_turn(self, player: str) -> None:
         if player == "generator" and self.average is not None and self.average_decay is not None:
-            averages, weights = list(self.average.parameters()), list(self.generator.parameters())
+            averages: list[Tensor] = list(self.average.parameters())
+            weights: list[Tensor] = list(self.generator.parameters())
             torch._foreach_lerp_(averages, weights, 1 - self.average_decay)
             for average, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
                 average.copy_(buffer)

@@ -2,7 +2,9 @@
 
 import inspect
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, NoReturn
 
 import jsonargparse
@@ -23,46 +25,54 @@ class Parser(LightningArgumentParser):
         raise ValueError(explain(message, self))
 
 
-def nearest(word: str, words: list[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
     """'; did you mean A?' or ''."""
-    near = get_close_matches(word, words, 1, 0.5)
+    near = get_close_matches(word, set(words) - {word}, 1, 0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def explain(message: str, parser: jsonargparse.ArgumentParser) -> str:
+def explain(message: str, parser: jsonargparse.ArgumentParser | None = None) -> str:
     """jsonargparse's message as one line: what is wrong, where, and the nearest right word.
 
     Its messages list every type that a value could have had; the innermost complaint is the one that helps.
     """
     if unknown := re.search(r"Expected a dot import path string: (\S+)", message):
         return f"there is no class {unknown[1]}{nearest(unknown[1], ganzoo.__all__)}"
-    if unknown := re.search(r"(?:Option|Key) '?\"?([\w.]+)'?\"? is not (?:accepted|expected)", message):
-        classes = re.findall(r"class_path[ =]'([\w.]+)'", message)
-        words = arguments_of(classes[-1]) if classes else options(parser)
-        owner = f"{classes[-1].rpartition('.')[2]} has" if classes else "there is"
-        return f"{owner} no option {unknown[1]}{nearest(unknown[1], words)}"
-    if unknown := re.search(r"[Uu]nrecognized arguments: (\S+)", message):
-        option = unknown[1].partition("=")[0].lstrip("-")
-        return f"there is no option --{option}{nearest(option, options(parser))}"
+    if unknown := re.search(r"Option '(\w+)' is not accepted", message):
+        owner = re.findall(r"class_path[ =]'([\w.]+)'", message)[-1]
+        return f"{owner.rpartition('.')[2]} has no option {unknown[1]}{nearest(unknown[1], arguments_of(owner))}"
+    if unknown := re.search(r"(?:[Uu]nrecognized arguments: -*|does not accept option ')([\w.]+)", message):
+        words = options(parser) if parser else set()
+        group, dot, _ = unknown[1].partition(".")
+        hint = nearest(unknown[1], words) or (nearest(group, {word.partition(".")[0] for word in words}) if dot else "")
+        return f"there is no option {unknown[1]}{hint}"
+    if missing := re.search(r"arguments are required: \w+\.(\w+)", message):
+        return f"no {missing[1]} was given: name a config (--config dcgan_digits.yaml, say) or a --{missing[1]}"
     keys = ".".join(re.findall(r"Parser key \"([\w.]+)\"", message))
-    complaints = [line.strip(" -") for line in message.splitlines() if "Expected a" in line or "Problem" not in line]
-    complaints = [line for line in complaints if line and not line.startswith(("Parser key", "Does not", "Subtypes", "Errors", "Given"))]
-    complaints = [line for line in complaints if "NoneType" not in line] or complaints
-    return f"{keys}: {complaints[0]}" if keys and complaints else " ".join(message.split())
+    if wrong := re.search(r"Expected a (?:<class '|typing.Literal\[)(?!NoneType)(.+?)['\]]>?\. Got value: (.*)", message):
+        return f"--{keys} must be {wrong[1]}, not {wrong[2]}"
+    complaints = [line.strip(" -") for line in message.splitlines()]
+    complaints = [line for line in complaints if line and not line.startswith(_FRAME) and "NoneType" not in line]
+    if keys and complaints:
+        return f"--{keys}: {complaints[0]}"
+    return " ".join((complaints[0] if "Union subtypes" in message else message).split())
 
 
-def options(parser: jsonargparse.ArgumentParser) -> list[str]:
+_FRAME = ("Parser key", "Does not validate", "Subtypes", "Errors", "Given value", "Problem with given")
+
+
+def options(parser: jsonargparse.ArgumentParser) -> set[str]:
     """Every long option of the parser and its subcommands, without dashes."""
-    found = []
+    found = set()
     for action in parser._actions:
-        found += [option.lstrip("-") for option in action.option_strings]
-        if isinstance(action.choices, dict):
-            for subparser in action.choices.values():
-                found += options(subparser)
+        found |= {option.lstrip("-") for option in action.option_strings}
+        for subparser in action.choices.values() if isinstance(action.choices, dict) else ():
+            found |= options(subparser)
     return found
 
 
-def arguments_of(class_path: str) -> list[str]:
+def arguments_of(class_path: str) -> set[str]:
     """The names of all arguments that a class and its parents take."""
-    found = jsonargparse.import_object(class_path) if hasattr(jsonargparse, "import_object") else None
-    return [name for parent in inspect.getmro(found) for name in inspect.signature(parent.__init__).parameters] if found else []
+    module, _, name = class_path.rpartition(".")
+    parents = inspect.getmro(getattr(import_module(module), name))
+    return {argument for parent in parents for argument in inspect.signature(parent).parameters}

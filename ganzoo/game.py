@@ -36,7 +36,7 @@ class Game(L.LightningModule):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Lightning's save_hyperparameters() mixes up what subclasses were given and what they passed on: keep the former.
         self = super().__new__(cls)
-        object.__setattr__(self, "_given", kwargs)
+        object.__setattr__(self, "_given", kwargs)  # not a module yet: nn.Module.__setattr__ would be early
         return self
 
     def __init__(self, *, shape: tuple[int, ...], classes: int | None = None) -> None:
@@ -49,8 +49,9 @@ class Game(L.LightningModule):
         self.terms: Terms = {}  # of the latest turn of each kind, on the device
         self.measured: dict[str, float] = {}  # what was last logged
         self._reported = (0, 0.0)  # images seen and time of that report
+        given: dict[str, Any] = self.__dict__.pop("_given")
         self.save_hyperparameters(
-            {name: recipe(value) for name, value in self._given.items()}
+            {name: recipe(value) for name, value in given.items()}
             | {"_class_path": f"{type(self).__module__}.{type(self).__qualname__}", "_instantiator": _INSTANTIATOR},
             logger=False,
         )
@@ -135,7 +136,7 @@ class Game(L.LightningModule):
     # --- logging ---
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.report()
 
     def report(self) -> None:
@@ -150,6 +151,10 @@ class Game(L.LightningModule):
             logger.log_metrics(self.measured, step=self.global_step)
 
     # --- the state of a run ---
+
+    def setup(self, stage: str) -> None:
+        if self.trainer.precision == "16-mixed":
+            raise ValueError("fp16 would need a loss scale for each player: choose --trainer.precision bf16-mixed or 32-true")
 
     def on_fit_start(self) -> None:
         if self.seed is None:
@@ -187,9 +192,7 @@ class Optimizers(torch.optim.Optimizer):
         self.param_groups = [group for optimizer in self.of.values() for group in optimizer.param_groups]
 
 
-def learn(
-    optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradients: list[Tensor | None], rate: float
-) -> None:
+def learn(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradients: list[Tensor | None], rate: float) -> None:
     """One step of one player's optimizer along the gradients. A weight without a gradient stays where it is."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * rate

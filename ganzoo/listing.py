@@ -1,6 +1,7 @@
 """What `ganzoo list` prints, read off the variants themselves."""
 
 import re
+import sys
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ def paper(variant: type[Game]) -> dict[str, str]:
     Raises:
         ValueError: the line does not have the form `name: authors, "title", year, link`.
     """
-    line = (__import__("sys").modules[variant.__module__].__doc__ or "").partition("\n")[0]
+    line = (sys.modules[variant.__module__].__doc__ or "").partition("\n")[0]
     match = _FIRST_LINE.fullmatch(line)
     if not match:
         raise ValueError(f'{variant.__module__} must begin with: name: authors, "title", year, https://link')
@@ -55,7 +56,7 @@ def listing() -> str:
         about = paper(variant)
         counts = ", ".join(f"{name[0].upper()} {count / 1e6:.1f} M" for name, count in weights(variant).items())
         table.add_row(variant.__name__, f"{about['title']} {about['link']}", about["year"], counts, ", ".join(configs(variant)))
-    console = Console(width=None, record=False)
+    console = Console()
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip()

@@ -48,11 +48,11 @@ def scatter(points: Tensor, real: Tensor | None) -> Image.Image:
     figure = Figure(figsize=(5, 5), dpi=128, layout="constrained")
     axes = figure.subplots()
     if real is not None:
-        axes.scatter(*real.cpu().T, s=6, color="0.75", label="data", linewidths=0)
+        axes.scatter(real[:, 0].cpu(), real[:, 1].cpu(), s=6, color="0.75", label="data", linewidths=0)
         low, high = real.min().item(), real.max().item()
         margin = (high - low) / 3
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
-    axes.scatter(*points.cpu().T, s=4, color="tab:red", label="samples", linewidths=0)
+    axes.scatter(points[:, 0].cpu(), points[:, 1].cpu(), s=4, color="tab:red", label="samples", linewidths=0)
     axes.set_aspect("equal")
     axes.legend(loc="upper right")
     canvas = FigureCanvasAgg(figure)

@@ -43,7 +43,7 @@ class ProgressBar(LightningProgressBar):
 
     def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
         if self.bar:
-            if trainer.global_step % trainer.log_every_n_steps == 0:
+            if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
                 self.bar.update(self.task, terms=summary(game.measured))
             self.bar.update(self.task, completed=trainer.global_step)
         elif time.monotonic() - self._last_line > self.seconds:

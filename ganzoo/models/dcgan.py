@@ -1,5 +1,6 @@
 """DCGAN: Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks", 2015, https://arxiv.org/abs/1511.06434"""
 
+from ganzoo.duel import DiscriminatorClass, GeneratorClass
 from ganzoo.models.gan import GAN
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
@@ -11,5 +12,5 @@ class DCGAN(GAN):
     the paper's is uniform; D's cost has the factor 1/2, which Adam does not feel.
     """
 
-    default_generator = DCGANGenerator
-    default_discriminator = DCGANDiscriminator
+    default_generator: GeneratorClass = DCGANGenerator
+    default_discriminator: DiscriminatorClass = DCGANDiscriminator

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganzoo import losses
-from ganzoo.duel import Duel
+from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass
 from ganzoo.game import Terms
 from ganzoo.networks.mlp import MLPDiscriminator, MLPGenerator
 
@@ -29,8 +29,8 @@ class GAN(Duel):
     1/2 of arXiv:1701.00160, eq. 8.
     """
 
-    default_generator = MLPGenerator
-    default_discriminator = MLPDiscriminator
+    default_generator: GeneratorClass = MLPGenerator
+    default_discriminator: DiscriminatorClass = MLPDiscriminator
 
     def __init__(
         self,

@@ -20,9 +20,7 @@ class LSGAN(Duel):
     Differences from the paper: DCGAN's networks instead of figure 1's, whose generator is deeper.
     """
 
-    def __init__(
-        self, *, fake_code: float = 0.0, real_code: float = 1.0, generator_code: float = 1.0, **duel: Any
-    ) -> None:
+    def __init__(self, *, fake_code: float = 0.0, real_code: float = 1.0, generator_code: float = 1.0, **duel: Any) -> None:
         super().__init__(**duel)
         self.fake_code, self.real_code, self.generator_code = fake_code, real_code, generator_code
 

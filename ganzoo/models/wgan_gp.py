@@ -40,7 +40,9 @@ class WGANGP(Duel):
         super().__init__(latent_dim=latent_dim, discriminator_steps=discriminator_steps, lr=lr, betas=betas, **duel)
         self.penalty = penalty
         if any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
-            raise ValueError("WGAN-GP's critic must not have batch normalisation: set the discriminator's norm to none or layer")
+            raise ValueError(
+                "WGAN-GP's critic must not have batch normalisation: set the discriminator's norm to none or layer"
+            )
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """E f(G(z)) - E f(x) + lambda E (||grad f(x_hat)||_2 - 1)^2, eq. 3."""

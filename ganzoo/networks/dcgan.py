@@ -1,4 +1,6 @@
-"""DCGAN's networks (Radford et al. 2015, https://arxiv.org/abs/1511.06434), for any channel count and square sizes 16 to 256."""
+"""DCGAN's networks (Radford et al. 2015, https://arxiv.org/abs/1511.06434): any channel count, square sizes 16 to 256."""
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class DCGANGenerator(nn.Module):
         self.project = nn.Linear(latent_dim, channels[0] * base**2, bias=False)
         self.map = (channels[0], base, base)
         layers: list[nn.Module] = [normalisation(norm, channels[0]), nn.ReLU(True)]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.ReLU(True)]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1, bias=False))
         self.apply(initialise)
@@ -60,7 +62,7 @@ class DCGANDiscriminator(nn.Module):
         base, channels = pyramid(square_size("DCGANDiscriminator", shape, SIZES), width)
         channels = channels[::-1]
         layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.LeakyReLU(0.2, True)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * base**2, 1, bias=False))
         self.apply(initialise)

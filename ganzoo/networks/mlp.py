@@ -1,5 +1,6 @@
 """Multi-layer perceptrons, for points and small images."""
 
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
@@ -8,8 +9,8 @@ from torch import Tensor, nn
 def perceptron(inputs: int, outputs: int, width: int, layers: int) -> nn.Sequential:
     """`layers` hidden layers of `width` LeakyReLU units: [N, inputs] -> [N, outputs]."""
     sizes = [inputs] + [width] * layers
-    hidden = [[nn.Linear(a, b), nn.LeakyReLU(0.2)] for a, b in zip(sizes, sizes[1:], strict=False)]
-    return nn.Sequential(*sum(hidden, []), nn.Linear(sizes[-1], outputs))
+    hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+    return nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
 
 
 class MLPGenerator(nn.Module):

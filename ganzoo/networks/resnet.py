@@ -1,5 +1,6 @@
-"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028, appendix) and SNGAN (https://arxiv.org/abs/1802.05957), at 32 and 64."""
+"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028) and SNGAN (https://arxiv.org/abs/1802.05957), at 32 and 64."""
 
+from itertools import pairwise
 from math import sqrt
 from typing import Literal
 
@@ -16,7 +17,7 @@ MULTIPLES = {32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
 def convolution(inputs: int, outputs: int, kernel: int, gain: float) -> nn.Conv2d:
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.xavier_uniform_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 
 
@@ -80,9 +81,7 @@ class ResNetGenerator(nn.Module):
         size = square_size("ResNetGenerator", shape, list(MULTIPLES))
         channels = [width * multiple for multiple in MULTIPLES[size]]
         self.project = linear(latent_dim, channels[0] * 16)
-        self.blocks = nn.Sequential(
-            *[Block(a, b, resample="up", norm=norm) for a, b in zip(channels, channels[1:], strict=False)]
-        )
+        self.blocks = nn.Sequential(*[Block(a, b, resample="up", norm=norm) for a, b in pairwise(channels)])
         self.out = nn.Sequential(normalisation(norm, channels[-1]), nn.ReLU(), convolution(channels[-1], shape[0], 3, 1.0))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -116,7 +115,7 @@ class ResNetDiscriminator(nn.Module):
         self.blocks = nn.Sequential(
             *[
                 Block(a, b, resample="down" if i < halvings else None, norm=norm, first=i == 0, hidden=b if i == 0 else a)
-                for i, (a, b) in enumerate(zip(channels, channels[1:], strict=False))
+                for i, (a, b) in enumerate(pairwise(channels))
             ]
         )
         self.pool = pool
