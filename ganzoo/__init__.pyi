@@ -10,7 +10,7 @@ from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
 from .data.toy import Gaussians as Gaussians
 from .game import Game as Game
-from .game import load as load
+from .loading import load as load
 from .loggers import TensorBoard as TensorBoard
 from .loggers import Wandb as Wandb
 from .models.dcgan import DCGAN as DCGAN

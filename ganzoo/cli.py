@@ -23,8 +23,9 @@ from ganzoo.callbacks.progress import ProgressBar
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.data.base import DataModule
 from ganzoo.explain import Parser, nearest
-from ganzoo.game import Game, draw_from, load
+from ganzoo.game import Game, draw_from
 from ganzoo.listing import CONFIGS, listing
+from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
 
 

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Self
 
 import lightning as L
@@ -12,6 +10,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from ganzoo.recipe import recipe_of, refuse_misfit
 
 Batch = tuple[Tensor, ...]  # (real,) or (real, label): real [N, *shape], label [N] int64
 Terms = dict[str, Tensor]  # named scalars whose sum is the loss
@@ -50,11 +50,7 @@ class Game(L.LightningModule):
         self.measured: dict[str, float] = {}  # what was last logged
         self._reported = (0, 0.0)  # images seen and time of that report
         given: dict[str, Any] = self.__dict__.pop("_given")
-        self.save_hyperparameters(
-            {name: recipe(value) for name, value in given.items()}
-            | {"_class_path": f"{type(self).__module__}.{type(self).__qualname__}", "_instantiator": _INSTANTIATOR},
-            logger=False,
-        )
+        self.save_hyperparameters(recipe_of(type(self), given), logger=False)
 
     # --- what a variant says ---
 
@@ -165,7 +161,7 @@ class Game(L.LightningModule):
         checkpoint["game"] = {"seed": self.seed, "images_seen": self.images_seen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        refuse_misfit(self, checkpoint)
+        refuse_misfit(checkpoint, self)
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
 
 
@@ -222,65 +218,3 @@ def draw_from(device: torch.device, *key: int) -> None:
         torch.cuda.default_generators[device.index or 0].manual_seed(state)
     elif device.type == "mps":
         torch.mps.manual_seed(state)
-
-
-_INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # how load_from_checkpoint turns recipes back into classes
-
-
-def recipe(value: Any) -> Any:
-    """An argument as plain JSON types: a class, or a partial of one, becomes its import path and arguments.
-
-    Checkpoints are loaded with `weights_only=True`, which admits no classes, partials or functions.
-
-    Raises:
-        ValueError: the value is none of these.
-    """
-    if isinstance(value, partial):
-        # jsonargparse's partials call an instantiator with the class; plain ones call the class itself.
-        network = next(part for part in (*value.args, value.func) if isinstance(part, type))
-        return recipe(network) | {"init_args": {name: recipe(part) for name, part in value.keywords.items()}}
-    if isinstance(value, type):
-        return {"class_path": f"{value.__module__}.{value.__qualname__}"}
-    if isinstance(value, list | tuple):
-        return [recipe(part) for part in value]
-    if isinstance(value, dict):
-        return {name: recipe(part) for name, part in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ValueError(
-        f"{value!r} cannot be written into a checkpoint: give a number, a string, a class, or functools.partial of a class"
-    )
-
-
-def refuse_misfit(game: Game, checkpoint: dict[str, Any]) -> None:
-    """Raise ValueError, in one line, if the checkpoint's weights are not this game's."""
-    saved = checkpoint.get("hyper_parameters", {})
-    if "game" not in checkpoint or "_class_path" not in saved:
-        raise ValueError("the checkpoint was not written by ganzoo")
-    ours, theirs = type(game).__name__, saved["_class_path"].rpartition(".")[2]
-    if ours != theirs:
-        raise ValueError(f"the checkpoint holds a {theirs}, not a {ours}: choose --model {theirs} or another checkpoint")
-    here = {name: list(weight.shape) for name, weight in game.state_dict().items()}
-    there = {name: list(weight.shape) for name, weight in checkpoint["state_dict"].items()}
-    for name in sorted(here.keys() | there.keys()):
-        if here.get(name) != there.get(name):
-            differ = [key for key, value in game.hparams.items() if key in saved and saved[key] != value]
-            raise ValueError(
-                f"the checkpoint's weights do not fit this {ours}: {name} is {there.get(name, 'absent')} there and "
-                f"{here.get(name, 'absent')} here; arguments that differ: {', '.join(differ) or 'none recorded'}"
-            )
-
-
-def load(path: str | Path) -> Game:
-    """The game saved in a checkpoint, of whichever variant, on the CPU and in evaluation mode.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no checkpoint of a ganzoo run.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no checkpoint at {Path(path).absolute()}")
-    try:
-        return Game.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a ganzoo checkpoint that this version can read ({type(error).__name__})") from error

@@ -77,6 +77,14 @@ def test_a_batch_may_be_larger_than_the_set() -> None:
     assert torch.cat([first[1], second[1]])[:15].reshape(5, 3).sort().values.tolist() == [[0, 1, 2]] * 5
 
 
+def test_an_epoch_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[int]] = []
+    really = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda key: drawn.append(key) or really(key))  # type: ignore[func-returns-value]
+    order(Stream(numbered(20), 3, seed=7), 12)
+    assert drawn == [[7, 0], [7, 1]]
+
+
 def test_flips_depend_on_seed_and_position_alone() -> None:
     torch.manual_seed(0)
     one = pixels(Stream(numbered(200), 50, seed=1, flip=True), 8)
@@ -176,8 +184,9 @@ def test_normalised() -> None:
 
 
 def test_ranks_of_the_module_take_turns() -> None:
-    rounds = [next(iter(attached(Small(batch_size=6), rank=r, world=2).train_dataloader()))[1] for r in (0, 1)]
-    assert sorted(torch.cat(rounds).tolist()) == list(range(12))
+    loaders = [attached(Small(batch_size=3), rank=rank, world=2).train_dataloader() for rank in (0, 1)]
+    seen = [label for loader in loaders for _, label in islice(loader, 2)]
+    assert sorted(torch.cat(seen).tolist()) == list(range(12))
 
 
 def test_the_next_lightning_epoch_goes_on() -> None:
@@ -625,6 +634,13 @@ def test_an_unwritable_or_damaged_cache_is_said_in_one_line(tmp_path: Path) -> N
     with pytest.raises(ValueError, match=r"damaged.*delete it") as caught:
         folder(root, tmp_path).setup()
     assert_one_line(caught.value, data.training.pixels)
+    data.training.pixels.unlink()
+    data.prepare_data()
+    index = data.training.pixels.with_suffix(".json")
+    for content in ('{"names": ["0.png"], "unreadable": {}}', "{}", "[", ""):
+        index.write_text(content)
+        with pytest.raises(ValueError, match=r"damaged.*delete it"):
+            folder(root, tmp_path).setup()
 
 
 def test_the_cache_goes_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -780,7 +796,6 @@ def test_real_mnist() -> None:
     assert data.train.data[:, 0, 2:-2, 2:-2].mean() / 255 == pytest.approx(0.1307, abs=1e-4)
 
 
-@pytest.mark.slow
 def test_real_zip(tmp_path: Path) -> None:
     root = real("cifar10-jpeg/test.zip")
     with warnings.catch_warnings():

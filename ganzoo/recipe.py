@@ -1,0 +1,61 @@
+"""How a game is written into its checkpoint, as plain JSON types, and told from another game there.
+
+Checkpoints are loaded with `weights_only=True`: no classes, partials or functions, and nothing that could run code.
+"""
+
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # how Lightning's load_from_checkpoint cooks the recipe
+
+
+def recipe_of(kind: type[nn.Module], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that a class was called with, and the class itself, under the names that Lightning gives them.
+
+    Raises:
+        ValueError: an argument is neither of JSON's types nor a class or a partial of one.
+    """
+    return {name: recipe(value) for name, value in arguments.items()} | {
+        "_class_path": f"{kind.__module__}.{kind.__qualname__}",
+        "_instantiator": INSTANTIATOR,
+    }
+
+
+def recipe(value: Any) -> Any:
+    """One argument; a class, or a partial of one, becomes its import path and arguments."""
+    if isinstance(value, partial):
+        # jsonargparse's partials call an instantiator with the class; plain ones call the class itself.
+        kind = next(part for part in (*value.args, value.func) if isinstance(part, type))
+        return recipe(kind) | {"init_args": {name: recipe(part) for name, part in value.keywords.items()}}
+    if isinstance(value, type):
+        return {"class_path": f"{value.__module__}.{value.__qualname__}"}
+    if isinstance(value, list | tuple):
+        return [recipe(part) for part in value]
+    if isinstance(value, dict):
+        return {name: recipe(part) for name, part in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(
+        f"{value!r} cannot be written into a checkpoint: give a number, a string, a class, or functools.partial of a class"
+    )
+
+
+def refuse_misfit(checkpoint: dict[str, Any], game: nn.Module) -> None:
+    """Raise ValueError, in one line, if the checkpoint's weights are not this game's."""
+    saved = checkpoint.get("hyper_parameters", {})
+    if "game" not in checkpoint or "_class_path" not in saved:
+        raise ValueError("the checkpoint was not written by ganzoo")
+    ours, theirs = type(game).__name__, saved["_class_path"].rpartition(".")[2]
+    if ours != theirs:
+        raise ValueError(f"the checkpoint holds a {theirs}, not a {ours}: choose --model {theirs} or another checkpoint")
+    here = {name: list(weight.shape) for name, weight in game.state_dict().items()}
+    there = {name: list(weight.shape) for name, weight in checkpoint["state_dict"].items()}
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
+            differ = [key for key, value in game.hparams.items() if key in saved and saved[key] != value]  # type: ignore[operator, union-attr]
+            raise ValueError(
+                f"the checkpoint's weights do not fit this {ours}: {name} is {there.get(name, 'absent')} there and "
+                f"{here.get(name, 'absent')} here; arguments that differ: {', '.join(differ) or 'none recorded'}"
+            )

@@ -1,0 +1,77 @@
+"""What several tests share: tiny data made on the fly, the real data if it is here, and one way to train a little."""
+
+import os
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+import ganzoo
+from ganzoo.game import Game
+
+REPOSITORY = Path(__file__).parent.parent
+REAL_DATA = REPOSITORY / os.environ.get("GANZOO_TEST_DATA", "../shared/data")
+TINY = (1, 16, 16)  # of ganzoo.Digits
+
+torch.set_num_threads(1)  # pytest-xdist runs one process on each core
+
+
+def trainer(**arguments) -> L.Trainer:
+    """A Lightning trainer that writes nothing and says nothing."""
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return L.Trainer(**(quiet | {"accelerator": "cpu", "max_steps": 3, "use_distributed_sampler": False} | arguments))
+
+
+@pytest.fixture
+def fit() -> Callable[..., L.Trainer]:
+    """fit(game, **trainer arguments): train on digits, batches of 8, seed 0."""
+
+    def run(game: Game, ckpt_path: Path | None = None, **arguments) -> L.Trainer:
+        torch.manual_seed(0)
+        of = trainer(**arguments)
+        of.fit(game, ganzoo.Digits(batch_size=8), ckpt_path=ckpt_path, weights_only=True)
+        return of
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """A root with a few random images in the layouts of MNIST, FashionMNIST, CIFAR-10 and CelebA."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for name in ("MNIST", "FashionMNIST"):
+        raw = root / name / "raw"
+        raw.mkdir(parents=True)
+        for part in ("train", "t10k"):
+            images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40, dtype=np.uint8) % 10
+            (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, 40, 28, 28) + images.tobytes())
+            (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 40) + labels.tobytes())
+    batches = root / CIFAR10.base_folder
+    batches.mkdir()
+    for name in [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]:
+        content = {"data": rng.integers(0, 256, (20, 3072), np.uint8), "labels": [i % 10 for i in range(20)]}
+        (batches / name).write_bytes(pickle.dumps(content))
+    (batches / "batches.meta").write_bytes(pickle.dumps({"label_names": [str(i) for i in range(10)]}))
+    faces = root / "celeba" / "img_align_celeba"
+    faces.mkdir(parents=True)
+    names = [f"{i:06d}.jpg" for i in range(1, 13)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (218, 178, 3), np.uint8)).save(faces / name)
+    lines = [f"{name} {0 if i < 8 else 1 if i < 10 else 2}" for i, name in enumerate(names)]
+    (root / "celeba" / "list_eval_partition.txt").write_text("\n".join(lines))
+    return root
+
+
+@pytest.fixture
+def cifar10_without_checksums(monkeypatch) -> None:
+    """The tiny CIFAR-10 is not the one whose MD5 torchvision knows."""
+    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(CIFAR10, "_load_meta", lambda self: None)

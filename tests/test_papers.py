@@ -1,0 +1,199 @@
+"""Facts of the papers: numbers of weights, losses worked by hand, gradients by finite differences."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+import ganzoo
+from ganzoo import losses
+from ganzoo.game import learn
+
+
+def count(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def duel(variant, real_logits: tuple[float, ...], fake_logits: tuple[float, ...], **arguments):
+    """A game of points whose discriminator answers first `real_logits`, then `fake_logits`."""
+    mlp = {"generator": partial(ganzoo.MLPGenerator, width=4), "discriminator": partial(ganzoo.MLPDiscriminator, width=4)}
+    game = variant(shape=(2,), **(mlp | arguments))
+    answers = iter([torch.tensor(real_logits), torch.tensor(fake_logits)])
+    game.discriminator.forward = lambda x: next(answers)
+    return game
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+REAL, FAKE = (2.0, -1.0), (0.5, -3.0)
+X = torch.zeros(2, 2)
+
+
+# --- numbers of weights ---
+
+
+def test_dcgan_weights():
+    assert count(ganzoo.DCGANGenerator(100, (3, 64, 64))) == 3_576_704
+    assert count(ganzoo.DCGANDiscriminator((3, 64, 64))) == 2_765_568
+
+
+def test_resnet_32_weights():
+    # By hand, SNGAN's table 4 (https://arxiv.org/abs/1802.05957). G: linear, three blocks with shortcuts, batch norm, conv.
+    block = 2 * (256 * 256 * 9 + 256) + (256 * 256 + 256) + 2 * 2 * 256
+    assert count(ganzoo.ResNetGenerator(128, (3, 32, 32), width=256)) == (
+        (128 * 4096 + 4096) + 3 * block + 2 * 256 + (256 * 3 * 9 + 3)
+    )
+    first = (3 * 128 * 9 + 128) + (128 * 128 * 9 + 128) + (3 * 128 + 128)
+    plain = 2 * (128 * 128 * 9 + 128)
+    assert count(ganzoo.ResNetDiscriminator((3, 32, 32))) == first + 3 * plain + (128 * 128 + 128) + 129
+
+
+# --- losses by hand ---
+
+
+def test_gan_discriminator_loss():
+    terms = duel(ganzoo.GAN, REAL, FAKE).discriminator_loss(X)
+    assert terms["real"].item() == pytest.approx(-0.5 * (math.log(sigmoid(2)) + math.log(sigmoid(-1))) / 2)
+    assert terms["fake"].item() == pytest.approx(-0.5 * (math.log(1 - sigmoid(0.5)) + math.log(1 - sigmoid(-3))) / 2)
+
+
+def test_one_sided_label_smoothing():
+    terms = duel(ganzoo.GAN, REAL, FAKE, real_target=0.9).discriminator_loss(X)
+    smoothed = [0.9 * math.log(sigmoid(x)) + 0.1 * math.log(1 - sigmoid(x)) for x in REAL]
+    assert terms["real"].item() == pytest.approx(-0.5 * sum(smoothed) / 2)
+    plain = duel(ganzoo.GAN, REAL, FAKE).discriminator_loss(X)
+    assert terms["fake"] == plain["fake"], "one-sided: fake stays at 0"
+
+
+@pytest.mark.parametrize(
+    ("cost", "by_hand"),
+    [
+        ("minimax", lambda x: math.log(1 - sigmoid(x))),
+        ("non_saturating", lambda x: -math.log(sigmoid(x))),
+        ("maximum_likelihood", lambda x: -0.5 * math.exp(x)),
+    ],
+)
+def test_generator_costs(cost, by_hand):
+    terms = duel(ganzoo.GAN, FAKE, (), generator_cost=cost).generator_loss(X)
+    assert terms["adversarial"].item() == pytest.approx(sum(map(by_hand, FAKE)) / 2)
+
+
+def test_the_value_of_the_game_at_the_optimal_discriminator():
+    """V(D*, G) = -2 log 2 + 2 JSD, with p_data = (0.8, 0.2) and p_g = (0.3, 0.7) on two points."""
+    data, model = torch.tensor([0.8, 0.2]), torch.tensor([0.3, 0.7])
+    logit = (data / model).log()  # of D* = p_data / (p_data + p_g)
+    value = (data * nn.functional.logsigmoid(logit) + model * nn.functional.logsigmoid(-logit)).sum()
+    mixture = (data + model) / 2
+    jsd = 0.5 * ((data * (data / mixture).log()).sum() + (model * (model / mixture).log()).sum())
+    assert value.item() == pytest.approx(-2 * math.log(2) + 2 * jsd.item())
+    weights = [(data, 1.0), (model, 0.0)]
+    cost = sum(0.5 * (p[i] * losses.cross_entropy(logit[i : i + 1], t)) for p, t in weights for i in range(2))
+    assert cost.item() == pytest.approx(-value.item() / 2), "the discriminator's cost is -V/2"
+
+
+def test_lsgan_losses():
+    terms = duel(ganzoo.LSGAN, REAL, FAKE).discriminator_loss(X)
+    assert terms["real"].item() == pytest.approx(0.5 * ((2 - 1) ** 2 + (-1 - 1) ** 2) / 2)
+    assert terms["fake"].item() == pytest.approx(0.5 * (0.5**2 + 3**2) / 2)
+    assert duel(ganzoo.LSGAN, FAKE, ()).generator_loss(X)["adversarial"].item() == pytest.approx(0.5 * (0.5**2 + 4**2) / 2)
+    codes = {"fake_code": -1.0, "real_code": 1.0, "generator_code": 0.0}
+    terms = duel(ganzoo.LSGAN, REAL, FAKE, **codes).discriminator_loss(X)
+    assert terms["fake"].item() == pytest.approx(0.5 * (1.5**2 + 2**2) / 2)
+
+
+def test_wgan_losses():
+    terms = duel(ganzoo.WGAN, REAL, FAKE).discriminator_loss(X)
+    assert sum(terms.values()).item() == pytest.approx(-(2 - 1) / 2 + (0.5 - 3) / 2)
+    assert duel(ganzoo.WGAN, FAKE, ()).generator_loss(X)["adversarial"].item() == pytest.approx((3 - 0.5) / 2)
+
+
+def test_wgan_clips_the_critic_and_only_it():
+    game = ganzoo.WGAN(shape=(1, 16, 16), clip=0.003, lr=1.0)
+    optimizers = game.configure_optimizers().of
+    assert isinstance(optimizers["discriminator"], torch.optim.RMSprop)
+    for player, loss in (("discriminator", game.discriminator_loss), ("generator", game.generator_loss)):
+        _, gradients = game.move(player, loss, (torch.rand(4, 1, 16, 16),))
+        learn(optimizers[player], game._weights[player], gradients, 1.0)
+        game.after_turn(player)
+    assert max(weight.abs().max().item() for weight in game.discriminator.parameters()) == pytest.approx(0.003)
+    assert max(weight.abs().max().item() for weight in game.generator.parameters()) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("variant", "optimizer", "arguments"),
+    [
+        (ganzoo.GAN, torch.optim.Adam, {"discriminator_steps": 1}),
+        (ganzoo.DCGAN, torch.optim.Adam, {"lr": 2e-4, "betas": (0.5, 0.999), "latent_dim": 100}),
+        (ganzoo.WGAN, torch.optim.RMSprop, {"lr": 5e-5, "clip": 0.01, "discriminator_steps": 5}),
+        (ganzoo.WGANGP, torch.optim.Adam, {"lr": 1e-4, "betas": (0.0, 0.9), "penalty": 10, "discriminator_steps": 5}),
+    ],
+)
+def test_defaults_are_the_papers(variant, optimizer, arguments):
+    game = variant(shape=(1, 16, 16))
+    made = game.configure_optimizers().of["generator"]
+    assert type(made) is optimizer
+    assert made.param_groups[0]["lr"] == game.lr
+    for name, value in arguments.items():
+        assert getattr(game, name) == value, name
+
+
+# --- the gradient penalty ---
+
+
+def critic(x: torch.Tensor) -> torch.Tensor:
+    """A smooth function of samples [N, 2, 3], differently steep everywhere."""
+    return (x.sin() * torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 2.5]], dtype=x.dtype)).sum((1, 2)) ** 2
+
+
+def test_gradient_norm_is_per_sample_and_over_all_dimensions():
+    x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    norms = losses.gradient_norm(critic, x)
+    step = 1e-6
+    for sample in range(4):
+        slopes = []
+        for i in range(2):
+            for j in range(3):
+                ahead, behind = x.detach().clone(), x.detach().clone()
+                ahead[sample, i, j] += step
+                behind[sample, i, j] -= step
+                slopes.append((critic(ahead) - critic(behind))[sample].item() / (2 * step))
+        assert norms[sample].item() == pytest.approx(math.sqrt(sum(slope**2 for slope in slopes)), rel=1e-6)
+
+
+def test_gradient_norm_differentiates_again():
+    x = torch.randn(3, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: losses.gradient_norm(critic, x), x)
+
+
+def test_wgan_gp_penalty():
+    """A linear critic has the same gradient everywhere: lambda (||w|| - 1)^2, wherever x_hat lies."""
+    game = ganzoo.WGANGP(shape=(2,), generator=ganzoo.MLPGenerator, discriminator=partial(ganzoo.MLPDiscriminator, layers=0))
+    with torch.no_grad():
+        game.discriminator.layers[0].weight.copy_(torch.tensor([[3.0, 4.0]]))
+    terms = game.discriminator_loss(torch.randn(7, 2))
+    assert terms["penalty"].item() == pytest.approx(10 * (5 - 1) ** 2, rel=1e-5)
+
+
+def test_wgan_gp_penalises_between_real_and_fake(monkeypatch):
+    """x_hat = epsilon x + (1 - epsilon) G(z), one epsilon for each sample."""
+    seen = []
+    game = ganzoo.WGANGP(shape=(1, 16, 16))
+    monkeypatch.setattr(game, "fake", lambda n: torch.zeros(n, 1, 16, 16))
+    monkeypatch.setattr("ganzoo.models.wgan_gp.gradient_norm", lambda _, x: seen.append(x) or x.flatten(1).norm(dim=1))
+    game.discriminator_loss(torch.ones(50, 1, 16, 16))
+    [between] = seen
+    epsilon = between.flatten(1)
+    assert (epsilon == epsilon[:, :1]).all(), "one epsilon a sample"
+    assert epsilon[:, 0].unique().numel() == 50
+    assert epsilon.min() >= 0
+    assert epsilon.max() <= 1
+
+
+def test_wgan_gp_refuses_batch_norm():
+    with pytest.raises(ValueError, match="batch normalisation"):
+        ganzoo.WGANGP(shape=(1, 16, 16), discriminator=ganzoo.DCGANDiscriminator)
+    ganzoo.WGANGP(shape=(1, 16, 16), discriminator=partial(ganzoo.DCGANDiscriminator, norm="layer"))
