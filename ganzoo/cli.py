@@ -65,7 +65,7 @@ def train(arguments: list[str]) -> None:
 QUIET = [
     ".*LightningCLI's args parameter is intended.*",
     ".*LeafSpec.*is deprecated.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*Experiment logs directory .* exists and is not empty.*",  # the run folder, which other loggers may fill first
     ".*does not have many workers.*",  # batches are one indexing call
     ".*The number of training batches.*smaller than the logging interval.*",
     ".*You defined a `validation_step` but have no `val_dataloader`.*",

@@ -161,7 +161,7 @@ class Game(L.LightningModule):
         checkpoint["game"] = {"seed": self.seed, "images_seen": self.images_seen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        refuse_misfit(checkpoint, self)
+        refuse_misfit(checkpoint, self, dict(self.hparams))
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
 
 

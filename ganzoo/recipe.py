@@ -42,8 +42,8 @@ def recipe(value: Any) -> Any:
     )
 
 
-def refuse_misfit(checkpoint: dict[str, Any], game: nn.Module) -> None:
-    """Raise ValueError, in one line, if the checkpoint's weights are not this game's."""
+def refuse_misfit(checkpoint: dict[str, Any], game: nn.Module, given: dict[str, Any]) -> None:
+    """Raise ValueError, in one line, if the checkpoint's weights are not those of this game, made after the recipe `given`."""
     saved = checkpoint.get("hyper_parameters", {})
     if "game" not in checkpoint or "_class_path" not in saved:
         raise ValueError("the checkpoint was not written by ganzoo")
@@ -54,7 +54,7 @@ def refuse_misfit(checkpoint: dict[str, Any], game: nn.Module) -> None:
     there = {name: list(weight.shape) for name, weight in checkpoint["state_dict"].items()}
     for name in sorted(here.keys() | there.keys()):
         if here.get(name) != there.get(name):
-            differ = [key for key, value in game.hparams.items() if key in saved and saved[key] != value]  # type: ignore[operator, union-attr]
+            differ = [key for key in sorted(saved.keys() | given.keys()) if saved.get(key) != given.get(key)]
             raise ValueError(
                 f"the checkpoint's weights do not fit this {ours}: {name} is {there.get(name, 'absent')} there and "
                 f"{here.get(name, 'absent')} here; arguments that differ: {', '.join(differ) or 'none recorded'}"

@@ -26,7 +26,13 @@ torch.set_num_threads(1)  # pytest-xdist runs one process on each core
 def trainer(**arguments) -> L.Trainer:
     """A Lightning trainer that writes nothing and says nothing."""
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return L.Trainer(**(quiet | {"accelerator": "cpu", "max_steps": 3, "use_distributed_sampler": False} | arguments))
+    return L.Trainer(
+        **(
+            quiet
+            | {"accelerator": "cpu", "max_steps": 3, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
+            | arguments
+        )
+    )
 
 
 @pytest.fixture

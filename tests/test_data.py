@@ -169,9 +169,7 @@ def test_a_round_is_all_its_minibatches_in_order() -> None:
     batch = next(iter(data.train_dataloader()))
     minibatches = data.on_after_batch_transfer(batch, 0)
     assert [real.shape for real, _ in minibatches] == [(4, 1, 1, 2)] * 3
-    assert torch.cat([label for _, label in minibatches]).tolist() == order(
-        Stream(numbered(12), 12, seed=2, start=5), 1
-    )
+    assert torch.cat([label for _, label in minibatches]).tolist() == order(Stream(numbered(12), 12, seed=2, start=5), 1)
     real, label = minibatches[1]
     assert torch.equal(real[:, 0, 0, 0], label.float() / 127.5 - 1)
 
@@ -528,9 +526,7 @@ def test_unreadable_images_are_skipped_counted_and_named_each_time(tmp_path: Pat
     root = write_images(tmp_path / "set", 16)
     damaged(root)
     for _ in range(2):  # decoded, and from the cache
-        with pytest.warns(
-            UserWarning, match=r"4 of 20 images \(20.00%\) in .*set cannot be read: bad_cut.jpg"
-        ) as caught:
+        with pytest.warns(UserWarning, match=r"4 of 20 images \(20.00%\) in .*set cannot be read: bad_cut.jpg") as caught:
             data = opened(folder(root, tmp_path, max_unreadable=0.2))
         assert_one_line(caught[0].message, "bad_text.jpg (not an image), ...")  # type: ignore[arg-type]
         assert len(data.train) == 16 and sorted(reds(data.train)) == sorted(10 * (i + 1) for i in range(16))
@@ -572,9 +568,7 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"not pixels") + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(
-    "width, says", [(11_000, "11000 x 10000 pixels, more than 100"), (60_000, "decompression bomb")]
-)
+@pytest.mark.parametrize("width, says", [(11_000, "11000 x 10000 pixels, more than 100"), (60_000, "decompression bomb")])
 def test_a_bomb_is_refused_from_its_header(width: int, says: str, tmp_path: Path) -> None:
     root = write_images(tmp_path / "set", 1)
     (root / "bomb.png").write_bytes(png_header(width, 10_000))  # decoding it would complain of its pixels instead

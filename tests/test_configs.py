@@ -1,0 +1,37 @@
+"""Every bundled config parses, trains two rounds on tiny data, and says what a reader wants to know."""
+
+import re
+
+import pytest
+import yaml
+
+from ganzoo.__main__ import main
+from ganzoo.listing import CONFIGS
+
+ALL = sorted(CONFIGS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("cifar10_without_checksums")
+def test_trains_two_rounds(path, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    arguments = ["fit", "--config", path.name, "--trainer.max_steps", "2", "--data.batch_size", "4"]
+    data = yaml.safe_load(path.read_text())["data"]["class_path"]
+    if data not in ("Digits", "Gaussians"):
+        arguments += ["--data.root", str(tiny_data)]
+    main([*arguments, "--trainer.accelerator", "cpu", "--samples.n", "4"])
+    folder = tmp_path / "runs" / path.stem / "version_0"
+    assert (folder / "samples" / "step-00000002.png").is_file()
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    assert (folder / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_is_short_and_has_a_header(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 20
+    header = "\n".join(line for line in lines if line.startswith("#"))
+    assert re.search(r"arXiv:\d{4}\.\d{5}", header), "the paper"
+    assert f"ganzoo fit --config {path.name}" in header, "the command"
+    assert re.search(r"^# (Time|Not yet)", header, re.MULTILINE), "how long it takes and what it gave"

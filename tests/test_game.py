@@ -1,0 +1,222 @@
+"""The loop itself: rounds, logs, seeds, several devices, and what is written into checkpoints."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from conftest import TINY, trainer
+from lightning.pytorch.loggers import CSVLogger
+
+import ganzoo
+from ganzoo.game import Game, draw_from
+from ganzoo.recipe import recipe
+
+
+def small(variant=ganzoo.WGAN, **arguments) -> Game:
+    torch.manual_seed(0)
+    networks = {"generator": partial(ganzoo.DCGANGenerator, width=4)}
+    if variant is not ganzoo.WGANGP:
+        networks["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=4)
+    return variant(shape=TINY, **(networks | arguments))
+
+
+@pytest.mark.parametrize("discriminator_steps", [1, 2, 5])
+def test_steps_count_rounds(fit, discriminator_steps, tmp_path):
+    saved = ganzoo.Checkpoints(every_steps=4, keep_every_steps=3)
+    game = small(discriminator_steps=discriminator_steps)
+    of = fit(game, max_steps=7, enable_checkpointing=True, callbacks=[saved], default_root_dir=tmp_path)
+    assert of.global_step == 7
+    assert game.images_seen == 7 * 8 * discriminator_steps
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["last.ckpt", "step-00000003.ckpt", "step-00000006.ckpt"]
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 7, "the end is saved too"
+
+
+def test_terms_are_logged_by_name_at_log_steps_only(fit, tmp_path):
+    game = small(ganzoo.WGANGP)
+    fit(game, max_steps=7, log_every_n_steps=3, logger=CSVLogger(tmp_path, name="", version="", flush_logs_every_n_steps=1))
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    assert [row["step"] for row in rows] == ["3", "6"]
+    assert [float(row["images_seen"]) for row in rows] == [3 * 5 * 8, 6 * 5 * 8]
+    critic = [float(rows[0][f"discriminator/{term}"]) for term in ("real", "fake", "penalty")]
+    assert sum(critic) == pytest.approx(float(rows[0]["discriminator/loss"]), rel=1e-4)
+    assert float(rows[1]["images_per_second"]) > 0
+    assert "generator/adversarial" in rows[0]
+
+
+def test_the_rate_is_on_every_learning_rate(fit):
+    class Halved(ganzoo.DCGAN):
+        def rate(self, step: int) -> float:
+            return 0.5**step
+
+    game = Halved(shape=TINY, lr=0.1)
+    of = fit(game, max_steps=3)
+    assert [group["lr"] for group in of.optimizers[0].param_groups] == [pytest.approx(0.1 / 4)] * 2
+
+
+def test_training_does_not_depend_on_who_else_draws(fit):
+    class Noisy(L.Callback):
+        def on_train_batch_end(self, trainer, game, *_):
+            torch.randn(trainer.global_step)
+            game.sample(3)
+
+    quiet, watched = small(), small()
+    fit(quiet)
+    fit(watched, callbacks=[Noisy()])
+    assert all(torch.equal(value, watched.state_dict()[name]) for name, value in quiet.state_dict().items())
+
+
+def test_other_seeds_other_runs(fit):
+    first, second = small(), small()
+    fit(first)
+    second.seed = 1
+    fit(second)
+    assert not torch.equal(first.generator.project.weight, second.generator.project.weight)
+
+
+def test_noise_is_a_function_of_seed_round_and_rank():
+    def draw(*key: int) -> torch.Tensor:
+        draw_from(torch.device("cpu"), *key)
+        return torch.randn(8)
+
+    assert torch.equal(draw(0, 5, 1), draw(0, 5, 1))
+    keys = [(0, 5, 1), (0, 5, 0), (0, 6, 1), (1, 5, 1), (5, 0, 1)]
+    assert len({tuple(draw(*key).tolist()) for key in keys}) == len(keys)
+
+
+def test_weight_average(fit):
+    class Follow(L.Callback):
+        def on_train_start(self, trainer, game):
+            self.expected = game.generator.project.weight.detach().clone()
+
+        def on_train_batch_end(self, trainer, game, *_):
+            self.expected.lerp_(game.generator.project.weight.detach(), 1 - 0.9)
+
+    follow = Follow()
+    game = small(average_decay=0.9)
+    fit(game, max_steps=5, callbacks=[follow])
+    torch.testing.assert_close(game.average.project.weight, follow.expected)
+    assert not torch.equal(game.average.project.weight, game.generator.project.weight)
+    assert all(not weight.requires_grad for weight in game.average.parameters())
+    z = torch.randn(3, 100)
+    draw = game.average.eval()(z)
+    game.latent = lambda n: z
+    assert torch.equal(game.sample(3), draw), "samples come from the average"
+
+
+def test_bf16_sees_the_discriminators_new_weights(fit):
+    """Autocast must not hand the generator's turn the discriminator's weights from before its own turn."""
+    seen = []
+
+    class Watched(ganzoo.GAN):
+        def generator_loss(self, real, label=None):
+            logit = self.discriminator(real)
+            with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+                seen.append((logit, self.discriminator(real)))
+            return super().generator_loss(real, label)
+
+    torch.manual_seed(0)
+    fit(Watched(shape=TINY, lr=0.01), precision="bf16-mixed")
+    assert len(seen) == 3
+    assert all(torch.equal(cached, fresh) for cached, fresh in seen)
+
+
+def test_fp16_is_refused(monkeypatch):
+    game = small()
+    game.trainer = type("T", (), {"precision": "16-mixed"})()
+    with pytest.raises(ValueError, match="bf16-mixed"):
+        Game.setup(game, "fit")
+
+
+def test_refuses_what_a_checkpoint_cannot_hold():
+    with pytest.raises(ValueError, match="cannot be written"):
+        ganzoo.GAN(shape=TINY, lr=torch.tensor(1.0))
+    with pytest.raises(ValueError, match="cannot be written"):
+        ganzoo.GAN(shape=TINY, generator=lambda latent_dim, shape: ganzoo.MLPGenerator(latent_dim, shape))
+
+
+def test_recipes_are_json():
+    made = recipe({"a": partial(ganzoo.MLPGenerator, width=3), "b": (1, 2.0, None), "c": ganzoo.MLPDiscriminator})
+    assert made["a"] == {"class_path": "ganzoo.networks.mlp.MLPGenerator", "init_args": {"width": 3}}
+    assert json.loads(json.dumps(made)) == made
+
+
+def test_reloads_networks_given_as_partials(fit, tmp_path):
+    game = small(ganzoo.WGANGP, discriminator=partial(ganzoo.MLPDiscriminator, width=7))
+    fit(game, max_steps=1).save_checkpoint(tmp_path / "x.ckpt")
+    again = ganzoo.load(tmp_path / "x.ckpt")
+    assert again.discriminator.layers[0].out_features == 7
+    assert not again.training
+    assert again.images_seen == game.images_seen
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>no</html>", b"PK\x03\x04 torn"])
+def test_load_says_what_is_wrong_with_a_file(tmp_path, content):
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x.ckpt is not a checkpoint, or is damaged"):
+        ganzoo.load(tmp_path / "x.ckpt")
+
+
+def test_load_runs_no_code(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    torch.save({"hyper_parameters": Bomb()}, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match="damaged"):
+        ganzoo.load(tmp_path / "x.ckpt")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_load_refuses_foreign_checkpoints(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match="not written by ganzoo"):
+        ganzoo.load(tmp_path / "x.ckpt")
+    torch.save({"hyper_parameters": {"_class_path": "os.path.Join"}}, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match="import its module"):
+        ganzoo.load(tmp_path / "x.ckpt")
+
+
+def test_a_checkpoint_of_another_variant_or_size_is_refused(fit, tmp_path):
+    fit(small(), max_steps=1).save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match="holds a WGAN, not a DCGAN"):
+        fit(small(ganzoo.DCGAN), ckpt_path=tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=r"generator.project.weight .* differ: latent_dim"):
+        fit(small(latent_dim=7), ckpt_path=tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize("variant", [ganzoo.WGAN, ganzoo.WGANGP], ids=lambda variant: variant.__name__)
+def test_two_processes(variant, tmp_path):
+    """Weights equal on both ranks, noise different, each rank its own images, gradients averaged."""
+    script = Path(__file__).parent / "two_processes.py"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, script, variant.__name__, tmp_path], env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first["step"] == second["step"] == 3
+    assert first["images_seen"] == 3 * 2 * 8 * 5
+    for name, weight in first["weights"].items():
+        assert torch.equal(weight, second["weights"][name]), name
+    assert not torch.equal(first["noise"], second["noise"])
+    assert not torch.equal(first["real"], second["real"])
+    torch.testing.assert_close(first["mean"], (first["own"] + second["own"]) / 2)
+
+
+def test_validation_and_test_are_loss_terms_of_held_out_data(tmp_path):
+    of = trainer(logger=CSVLogger(tmp_path, name="", version=""), limit_test_batches=2)
+    [metrics] = of.test(small(ganzoo.WGANGP), ganzoo.Digits(batch_size=8), verbose=False)
+    assert set(metrics) == {
+        "test/discriminator/real",
+        "test/discriminator/fake",
+        "test/discriminator/penalty",
+        "test/generator/adversarial",
+    }

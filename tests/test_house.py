@@ -1,0 +1,79 @@
+"""Rules of the house that a machine can check (CONTRIBUTING.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ganzoo
+
+HOUSE = Path(ganzoo.__file__).parent
+FILES = sorted(path for path in HOUSE.rglob("*.py") if path.name != "__init__.py")
+
+# What a part of the house may import from the rest of it, besides its own part. The command line may import all.
+ALLOWED = {
+    "networks": set(),
+    "losses": set(),
+    "recipe": set(),
+    "pictures": set(),
+    "loggers": set(),
+    "data": set(),
+    "game": {"recipe"},
+    "duel": {"game", "networks"},
+    "models": {"game", "duel", "losses", "networks"},
+    "callbacks": {"game", "pictures"},
+    "loading": {"game"},
+}
+LIGHTNING_FREE = {"networks", "losses", "recipe", "pictures"}
+
+
+def part(path: Path) -> str:
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of everything a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "absolute imports only"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_imports_go_one_way(path):
+    mine = part(path)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "ganzoo" and rest and mine in ALLOWED:
+            assert rest.split(".")[0] in ALLOWED[mine] | {mine}, f"{mine} must not import {name}"
+        if mine in LIGHTNING_FREE:
+            assert top not in ("lightning", "pytorch_lightning"), f"{mine} must not know Lightning"
+
+
+@pytest.mark.parametrize("path", sorted((HOUSE / "models").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_variant_fits_beside_its_paper(path):
+    assert len(path.read_text().splitlines()) <= 140
+    source = path.read_text()
+    for banned in (".item()", "numpy", "print(", "self.log"):
+        assert banned not in source, f"{banned} in a variant: losses are pure"
+
+
+def test_the_whole_public_interface_is_exported():
+    classes = {
+        node.name
+        for folder in ("models", "networks", "data", "callbacks")
+        for path in (HOUSE / folder).glob("[a-z]*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
+    internal = {"Block", "Samples", "Stream", "Rounds", "Files", "Decoder", "ImageSet"}
+    assert {name for name in classes if not name.startswith("_")} - internal <= set(ganzoo.__all__)
+
+
+def test_every_exported_name_has_a_docstring():
+    for name in ganzoo.__all__:
+        assert (getattr(ganzoo, name).__doc__ or "").strip(), name

@@ -1,0 +1,51 @@
+"""Run by test_game.test_two_processes: python two_processes.py VARIANT FOLDER, as two ranks under ddp."""
+
+import sys
+from pathlib import Path
+
+import lightning as L
+import torch
+
+import ganzoo
+from ganzoo.game import mean_over_devices
+
+
+class Record(L.Callback):
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_start(self, trainer, game, batches, batch_idx) -> None:
+        self.real = batches[0][0]
+
+    def on_train_end(self, trainer, game) -> None:
+        own = torch.full((3,), float(trainer.global_rank)).add(torch.arange(3))
+        [none, mean] = mean_over_devices([None, own.clone()])
+        assert none is None
+        record = {
+            "step": trainer.global_step,
+            "images_seen": game.images_seen,
+            "weights": {name: weight.detach() for name, weight in game.named_parameters()},
+            "noise": game.latent(4),
+            "real": self.real,
+            "own": own,
+            "mean": mean,
+        }
+        torch.save(record, self.folder / f"rank{trainer.global_rank}.pt")
+
+
+if __name__ == "__main__":
+    variant, folder = getattr(ganzoo, sys.argv[1]), Path(sys.argv[2])
+    L.seed_everything(0)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp",
+        max_steps=3,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=[Record(folder)],
+    )
+    trainer.fit(variant(shape=(1, 16, 16), average_decay=0.9), ganzoo.Digits(batch_size=8))
