@@ -16,6 +16,7 @@ from .loggers import Wandb as Wandb
 from .models.dcgan import DCGAN as DCGAN
 from .models.gan import GAN as GAN
 from .models.lsgan import LSGAN as LSGAN
+from .models.ragan import RaGAN as RaGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator

@@ -90,8 +90,7 @@ class Duel(Game):
     @torch.no_grad()
     def after_turn(self, player: str) -> None:
         if player == "generator" and self.average is not None and self.average_decay is not None:
-            averages: list[Tensor] = list(self.average.parameters())
-            weights: list[Tensor] = list(self.generator.parameters())
-            torch._foreach_lerp_(averages, weights, 1 - self.average_decay)
-            for average, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                average.copy_(buffer)
+            # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
+            averages, latest = ([*net.parameters(), *net.buffers()] for net in (self.average, self.generator))
+            moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
+            torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - self.average_decay)

@@ -105,6 +105,20 @@ def test_lsgan_losses():
     assert terms["fake"].item() == pytest.approx(0.5 * (1.5**2 + 2**2) / 2)
 
 
+def test_ragan_losses():
+    relative = [x - sum(FAKE) / 2 for x in REAL], [x - sum(REAL) / 2 for x in FAKE]
+
+    def cost(logits: list[float], target: int) -> float:
+        return -sum(math.log(sigmoid(x) if target else 1 - sigmoid(x)) for x in logits) / 2
+
+    terms = duel(ganzoo.RaGAN, REAL, FAKE).discriminator_loss(X)
+    assert terms["real"].item() == pytest.approx(cost(relative[0], 1))
+    assert terms["fake"].item() == pytest.approx(cost(relative[1], 0))
+    terms = duel(ganzoo.RaGAN, REAL, FAKE).generator_loss(X)
+    assert terms["real"].item() == pytest.approx(cost(relative[0], 0))
+    assert terms["fake"].item() == pytest.approx(cost(relative[1], 1))
+
+
 def test_wgan_losses():
     terms = duel(ganzoo.WGAN, REAL, FAKE).discriminator_loss(X)
     assert sum(terms.values()).item() == pytest.approx(-(2 - 1) / 2 + (0.5 - 3) / 2)

@@ -1,0 +1,20 @@
+help:            ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ /'
+
+test:            ## the tests, about eight minutes on two cores
+	pytest
+
+slow:            ## the tests that take longer
+	pytest -m slow
+
+lint:            ## ruff and mypy
+	ruff check . && ruff format --check . && mypy
+
+format:          ## put the code into ruff's form
+	ruff check --fix . && ruff format .
+
+bench:           ## judge the checkpoints of the MNIST and ring runs in runs/ (DATA=folder of MNIST)
+	python benchmarks/mnist_quality.py --data.root $(or $(DATA),data) $(wildcard runs/*_mnist/*/checkpoints/last.ckpt)
+	python benchmarks/ring_modes.py $(wildcard runs/*_ring/*/checkpoints/last.ckpt)
+
+.PHONY: help test slow lint format bench
