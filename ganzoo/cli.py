@@ -69,7 +69,6 @@ QUIET = [
     ".*does not have many workers.*",  # batches are one indexing call
     ".*The number of training batches.*smaller than the logging interval.*",
     ".*You defined a `validation_step` but have no `val_dataloader`.*",
-    ".*GPU available but not used.*",
 ]
 
 
@@ -104,7 +103,11 @@ class CLI(LightningCLI):
         kwargs["callbacks"] = as_list(given["callbacks"])
         if given["enable_progress_bar"] is not False:
             kwargs["callbacks"].append(ProgressBar())
-        return super().instantiate_trainer(**kwargs)
+        kwargs["enable_checkpointing"] = None  # Lightning would refuse `false` because our callback is there
+        trainer = super().instantiate_trainer(**kwargs)
+        if given["enable_checkpointing"] is False:
+            trainer.callbacks.remove(self._get(self.config_init, "checkpoints"))  # type: ignore[attr-defined]
+        return trainer
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero and self.trainer.log_dir:
@@ -174,6 +177,8 @@ def sample(arguments: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--class", dest="label", type=int, help="only this class, of a class-conditional variant")
     given = parser.parse_args(arguments)
+    if given.out.suffix not in ("", ".png"):
+        raise ValueError(f"--out {given.out} is neither a .png, for one grid, nor a folder, for single PNGs")
     if given.n < 1 or given.seed < 0:
         raise ValueError("--n must be at least 1 and --seed at least 0")
     game = load(given.checkpoint)

@@ -22,7 +22,8 @@ class Duel(Game):
         discriminator: class of the discriminator, called with (shape); None for the variant's own.
         discriminator_steps: discriminator turns in a round, each on a minibatch of its own.
         lr, betas: Adam's.
-        average_decay: decay per round of the generator's weight average, which samples then come from; None for none.
+        average_decay: decay per round of the generator's weight average, which samples then come from; None for none. In
+            round t it is at most (1 + t) / (10 + t).
     """
 
     default_generator: GeneratorClass = DCGANGenerator
@@ -90,7 +91,9 @@ class Duel(Game):
     @torch.no_grad()
     def after_turn(self, player: str) -> None:
         if player == "generator" and self.average is not None and self.average_decay is not None:
+            # A short memory at first, or the untrained weights would count for long.
+            decay = min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
             # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
             averages, latest = ([*net.parameters(), *net.buffers()] for net in (self.average, self.generator))
             moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
-            torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - self.average_decay)
+            torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - decay)

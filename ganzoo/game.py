@@ -88,6 +88,7 @@ class Game(L.LightningModule):
 
     def _round(self, batches: list[Batch]) -> None:
         step = self.global_step
+        batches = [differentiable(batch) for batch in batches]
         optimizers = self.optimizers().optimizer.of  # type: ignore[union-attr]
         for player, loss, batch in self.turns(step, batches):
             terms, gradients = self.move(player, loss, batch)
@@ -123,7 +124,7 @@ class Game(L.LightningModule):
     def _evaluate(self, stage: str, batches: list[Batch]) -> None:
         """Log each loss once on held-out data, in evaluation mode and with nobody moving."""
         with torch.inference_mode(False), torch.enable_grad():  # gradient penalties differentiate here too
-            held_out = [tuple(x.clone() for x in batches[0])] * self.minibatches
+            held_out = [differentiable(tuple(x.clone() for x in batches[0]))] * self.minibatches
             turns = {loss.__name__: (player, loss, batch) for player, loss, batch in self.turns(self.global_step, held_out)}
             for player, loss, batch in turns.values():
                 terms = {f"{stage}/{player}/{name}": term.detach() for name, term in loss(*batch).items()}
@@ -183,8 +184,12 @@ class Optimizers(torch.optim.Optimizer):
         return {name: optimizer.state_dict() for name, optimizer in self.of.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the optimizers' moments; learning rates and other settings stay those of this run's command line."""
         for name, optimizer in self.of.items():
+            settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
             optimizer.load_state_dict(state_dict[name])
+            for group, given in zip(optimizer.param_groups, settings, strict=True):
+                group.update(given)
         self.param_groups = [group for optimizer in self.of.values() for group in optimizer.param_groups]
 
 
@@ -197,6 +202,11 @@ def learn(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradien
     optimizer.step()
     for weight in weights:
         weight.grad = None
+
+
+def differentiable(batch: Batch) -> Batch:
+    """The batch, whose samples require a gradient: inside a compiled move torch 2.11 could not ask for it any more."""
+    return tuple(x.requires_grad_() if x.is_floating_point() else x for x in batch)
 
 
 def mean_over_devices(gradients: list[Tensor | None]) -> list[Tensor | None]:

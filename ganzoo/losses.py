@@ -38,8 +38,9 @@ def least_squares(logit: Tensor, target: float) -> Tensor:
 def gradient_norm(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """||grad_x D(x)||_2 of each sample over all its dimensions, differentiable once more: [N, ...] -> [N].
 
-    `x` must require a gradient. The sum over the batch gives every sample its own gradient only as long as no layer of D
-    mixes samples: batch normalisation does (arXiv:1704.00028, section 4).
+    The sum over the batch gives every sample its own gradient only as long as no layer of D mixes samples: batch
+    normalisation does (arXiv:1704.00028, section 4).
     """
+    x = x if x.requires_grad else x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return gradient.flatten(1).norm(dim=1)

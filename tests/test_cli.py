@@ -67,6 +67,16 @@ def test_fit_leaves_a_run_folder(tmp_path, capsys):
     assert f"run folder: {folder.relative_to(tmp_path)}" in capsys.readouterr().err
 
 
+def test_no_checkpoints_on_request(tmp_path):
+    main([*DIGITS, *SMALL, "--trainer.max_steps", "1", "--trainer.enable_checkpointing", "false"])
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_fast_dev_run(tmp_path):
+    main([*DIGITS, *SMALL, "--trainer.fast_dev_run", "true"])
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_runs_config_runs_again_and_validates(tmp_path, checkpoint):
     config = checkpoint.parent.parent / "config.yaml"
     main(["fit", "--config", str(config)])
@@ -85,6 +95,7 @@ def test_the_command_line_wins_over_config_and_checkpoint(tmp_path, checkpoint):
     saved = torch.load(tmp_path / "runs/dcgan_digits/version_1/checkpoints/last.ckpt", weights_only=True)
     assert saved["global_step"] == 3
     assert saved["hyper_parameters"]["lr"] == 0.5
+    assert saved["optimizer_states"][0]["generator"]["param_groups"][0]["lr"] == 0.5
 
 
 def test_a_config_is_found_by_path_first(tmp_path):
@@ -124,6 +135,7 @@ def test_sample_a_folder(tmp_path, checkpoint):
 def test_sample_refuses(checkpoint, capsys):
     assert "not class-conditional" in refused(capsys, "sample", "--checkpoint", str(checkpoint), "--class", "3")
     assert "no checkpoint at /" in refused(capsys, "sample", "--checkpoint", "nope.ckpt")
+    assert "neither a .png" in refused(capsys, "sample", "--checkpoint", str(checkpoint), "--out", "x.jpg")
     assert "at least 1" in refused(capsys, "sample", "--checkpoint", str(checkpoint), "--n", "0")
 
 

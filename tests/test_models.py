@@ -25,7 +25,7 @@ def weights_of(game: Game) -> dict[str, torch.Tensor]:
 def a_round(game: Game) -> list:
     """The game's first round, on random images."""
     game.configure_optimizers()
-    return list(game.turns(0, [(torch.rand(4, *TINY) * 2 - 1,) for _ in range(game.minibatches)]))
+    return list(game.turns(0, [((torch.rand(4, *TINY) * 2 - 1).requires_grad_(),) for _ in range(game.minibatches)]))
 
 
 def noise(*key: int) -> None:

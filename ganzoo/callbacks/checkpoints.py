@@ -22,7 +22,7 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:  # type: ignore[override]
         step = trainer.global_step
         if self.keep_every_steps and step % self.keep_every_steps == 0:
-            trainer.save_checkpoint(self.folder(trainer) / f"step-{step:08d}.ckpt")
+            trainer.save_checkpoint(self.folder(trainer) / f"step-{step:08d}.ckpt", weights_only=False)
         if step % self.every_steps == 0:
             self.save(trainer)
 
@@ -32,7 +32,7 @@ class Checkpoints(Checkpoint):
 
     def save(self, trainer: L.Trainer) -> None:
         self.last = self.folder(trainer) / "last.ckpt"
-        trainer.save_checkpoint(self.last)
+        trainer.save_checkpoint(self.last, weights_only=False)
         self._saved_at = trainer.global_step
 
     def folder(self, trainer: L.Trainer) -> Path:

@@ -49,7 +49,7 @@ class WGANGP(Duel):
         with torch.no_grad():
             fake = self.fake(len(real))
         epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)  # one for each sample
-        between = torch.lerp(fake, real, epsilon).requires_grad_()  # x_hat, line 6
+        between = torch.lerp(fake, real, epsilon)  # x_hat, line 6
         return {
             "real": -self.discriminator(real).mean(),
             "fake": self.discriminator(fake).mean(),
