@@ -12,7 +12,7 @@ Train, measure and compare generative adversarial networks.
 
   fit       train a variant:    ganzoo fit --config dcgan_digits.yaml
   validate  losses on held-out data: ganzoo validate --config CONFIG --ckpt_path CHECKPOINT
-  test      the same on the test split
+  test      the same, through Lightning's test loop
   sample    pictures from a checkpoint: ganzoo sample --checkpoint CHECKPOINT --out samples.png
   list      the variants: name, paper, year, parameters, configs
 

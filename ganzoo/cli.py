@@ -13,6 +13,7 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's
 
 import jsonargparse
 import lightning as L
+from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
@@ -101,7 +102,9 @@ class CLI(LightningCLI):
         if given["max_epochs"] is not None or given["min_epochs"] is not None:
             raise ValueError("ganzoo counts rounds, not epochs: give --trainer.max_steps instead of max_epochs and min_epochs")
         kwargs["callbacks"] = as_list(given["callbacks"])
-        if given["enable_progress_bar"] is not False:
+        if given["enable_progress_bar"] is not False and not any(
+            isinstance(c, LightningProgressBar) for c in kwargs["callbacks"]
+        ):
             kwargs["callbacks"].append(ProgressBar())
         kwargs["enable_checkpointing"] = None  # Lightning would refuse `false` because our callback is there
         trainer = super().instantiate_trainer(**kwargs)

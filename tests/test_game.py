@@ -210,6 +210,7 @@ def test_two_processes(variant, tmp_path):
         assert torch.equal(weight, second["weights"][name]), name
     assert not torch.equal(first["noise"], second["noise"])
     assert not torch.equal(first["real"], second["real"])
+    assert torch.equal(first["logged"], second["logged"]), "the mean over devices"
     torch.testing.assert_close(first["mean"], (first["own"] + second["own"]) / 2)
 
 

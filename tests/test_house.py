@@ -1,6 +1,8 @@
 """Rules of the house that a machine can check (CONTRIBUTING.md)."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,9 @@ def test_the_whole_public_interface_is_exported():
 def test_every_exported_name_has_a_docstring():
     for name in ganzoo.__all__:
         assert (getattr(ganzoo, name).__doc__ or "").strip(), name
+
+
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
+def test_lint(command):
+    done = subprocess.run([sys.executable, "-m", *command.split()], cwd=HOUSE.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

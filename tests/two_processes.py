@@ -28,6 +28,7 @@ class Record(L.Callback):
             "noise": game.latent(4),
             "real": self.real,
             "own": own,
+            "logged": torch.tensor(list(game.measured.values())[:-1]),  # all but images_per_second
             "mean": mean,
         }
         torch.save(record, self.folder / f"rank{trainer.global_rank}.pt")
@@ -41,6 +42,7 @@ if __name__ == "__main__":
         devices=2,
         strategy="ddp",
         max_steps=3,
+        log_every_n_steps=1,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

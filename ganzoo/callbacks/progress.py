@@ -24,6 +24,7 @@ class ProgressBar(LightningProgressBar):
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
         self._last_line = 0.0
+        self._shown: dict[str, float] = {}
 
     def disable(self) -> None:
         self.console.quiet = True
@@ -43,7 +44,8 @@ class ProgressBar(LightningProgressBar):
 
     def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
         if self.bar:
-            if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            if game.measured is not self._shown:
+                self._shown = game.measured
                 self.bar.update(self.task, terms=summary(game.measured))
             self.bar.update(self.task, completed=trainer.global_step)
         elif time.monotonic() - self._last_line > self.seconds:

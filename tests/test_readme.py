@@ -1,0 +1,53 @@
+"""What README shows is what the code is and does."""
+
+import re
+
+from conftest import REPOSITORY
+
+import ganzoo
+from ganzoo.__main__ import COMMANDS
+from ganzoo.listing import CONFIGS, paper, variants
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [example] = [block for block in blocks("python") if "import ganzoo" in block]
+    scope: dict = {}
+    exec(example.replace("L.Trainer(", "L.Trainer(accelerator='cpu', enable_progress_bar=False, logger=False, "), scope)
+    assert scope["images"].shape == (16, 1, 16, 16)
+
+
+def test_the_example_variant_is_the_real_one():
+    [example] = [block for block in blocks("python") if "class RaGAN" in block]
+    source = {
+        line.partition("  # ")[0].strip() for line in (REPOSITORY / "ganzoo" / "models" / "ragan.py").read_text().splitlines()
+    }
+    assert all(line.strip() in source for line in example.splitlines() if line.strip())
+
+
+def test_commands_and_configs_exist():
+    for line in "\n".join(blocks("bash")).splitlines():
+        for command in re.findall(r"ganzoo (\w+)", line):
+            assert command in COMMANDS
+        for config in re.findall(r"--config (\w+\.yaml)", line):
+            assert (CONFIGS / config).is_file(), config
+        for name in re.findall(r"--(?:model|data|trainer.logger) ([A-Z]\w+)", line):
+            assert name in ganzoo.__all__
+
+
+def test_every_variant_has_a_row():
+    for variant in variants():
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{variant.__name__}` |"))
+        assert paper(variant)["link"] in row
+        assert paper(variant)["year"] in row
+
+
+def test_every_linked_file_exists():
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (REPOSITORY / target).exists(), target
