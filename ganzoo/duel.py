@@ -22,6 +22,8 @@ class Duel(Game):
         discriminator: class of the discriminator, called with (shape); None for the variant's own.
         discriminator_steps: discriminator turns in a round, each on a minibatch of its own.
         lr, betas: Adam's.
+        decay: the learning rates stay until the first of these rounds, then fall linearly to zero in the second; None: they
+            stay.
         average_decay: decay per round of the generator's weight average, which samples then come from; None for none. In
             round t it is at most (1 + t) / (10 + t).
     """
@@ -40,6 +42,7 @@ class Duel(Game):
         discriminator_steps: int = 1,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
+        decay: tuple[int, int] | None = None,
         average_decay: float | None = None,
     ) -> None:
         super().__init__(shape=shape, classes=classes)
@@ -47,7 +50,7 @@ class Duel(Game):
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)
         self.minibatches = self.discriminator_steps = discriminator_steps
-        self.lr, self.betas = lr, betas
+        self.lr, self.betas, self.decay = lr, betas, decay
         self.average_decay = average_decay
         self.average = None if average_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
 
@@ -69,6 +72,12 @@ class Duel(Game):
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas)
+
+    def rate(self, step: int) -> float:
+        if self.decay is None:
+            return 1.0
+        start, end = self.decay
+        return min(1.0, max(0.0, (end - step) / (end - start)))
 
     def latent(self, n: int) -> Tensor:
         """z ~ N(0, I), [n, latent_dim]."""

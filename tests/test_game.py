@@ -61,6 +61,12 @@ def test_the_rate_is_on_every_learning_rate(fit):
     assert [group["lr"] for group in of.optimizers[0].param_groups] == [pytest.approx(0.1 / 4)] * 2
 
 
+def test_learning_rates_decay_linearly():
+    game = small(decay=(4, 8))
+    assert [game.rate(step) for step in (0, 4, 5, 6, 7, 8, 9)] == [1, 1, 0.75, 0.5, 0.25, 0, 0]
+    assert small().rate(10**6) == 1
+
+
 def test_training_does_not_depend_on_who_else_draws(fit):
     class Noisy(L.Callback):
         def on_train_batch_end(self, trainer, game, *_):
