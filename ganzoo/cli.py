@@ -113,9 +113,9 @@ class CLI(LightningCLI):
         return trainer
 
     def after_fit(self) -> None:
-        if self.trainer.is_global_zero and self.trainer.log_dir:
-            grid = self.config_init.fit.samples.path
-            print(f"run folder: {self.trainer.log_dir}\nsamples: {grid}", file=sys.stderr)
+        folder = self.trainer.log_dir  # a broadcast: all ranks ask
+        if self.trainer.is_global_zero and folder:
+            print(f"run folder: {folder}\nsamples: {self.config_init.fit.samples.path}", file=sys.stderr)
 
 
 class SaveConfig(SaveConfigCallback):

@@ -1,5 +1,6 @@
 """The command line: what it does, what it says when something is wrong, and how soon."""
 
+import os
 import subprocess
 import sys
 import time
@@ -96,6 +97,33 @@ def test_the_command_line_wins_over_config_and_checkpoint(tmp_path, checkpoint):
     assert saved["global_step"] == 3
     assert saved["hyper_parameters"]["lr"] == 0.5
     assert saved["optimizer_states"][0]["generator"]["param_groups"][0]["lr"] == 0.5
+
+
+def test_two_devices(tmp_path):
+    """Nothing that only one rank does may wait for the other."""
+    more = [
+        "--trainer.devices",
+        "2",
+        "--trainer.strategy",
+        "ddp",
+        "--trainer.log_every_n_steps",
+        "1",
+        "--samples.every_steps",
+        "1",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "ganzoo", *DIGITS, *SMALL, *more, "--trainer.max_steps", "3", "--checkpoints.every_steps", "2"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    [folder] = (tmp_path / "runs" / "dcgan_digits").iterdir()
+    assert len(list((folder / "samples").iterdir())) == 3
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (saved["global_step"], saved["game"]["images_seen"]) == (3, 3 * 2 * 4)
+    assert (folder / "metrics.csv").read_text().count("\n") == 4
 
 
 def test_a_config_is_found_by_path_first(tmp_path):

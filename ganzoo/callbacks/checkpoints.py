@@ -19,10 +19,13 @@ class Checkpoints(Checkpoint):
         self.last: Path | None = None
         self._saved_at = -1
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+
     def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:  # type: ignore[override]
         step = trainer.global_step
         if self.keep_every_steps and step % self.keep_every_steps == 0:
-            trainer.save_checkpoint(self.folder(trainer) / f"step-{step:08d}.ckpt", weights_only=False)
+            trainer.save_checkpoint(self.folder / f"step-{step:08d}.ckpt", weights_only=False)
         if step % self.every_steps == 0:
             self.save(trainer)
 
@@ -31,9 +34,6 @@ class Checkpoints(Checkpoint):
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
-        self.last = self.folder(trainer) / "last.ckpt"
+        self.last = self.folder / "last.ckpt"
         trainer.save_checkpoint(self.last, weights_only=False)
         self._saved_at = trainer.global_step
-
-    def folder(self, trainer: L.Trainer) -> Path:
-        return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"

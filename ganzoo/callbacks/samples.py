@@ -26,6 +26,10 @@ class SampleGrid(L.Callback):
         self.path: Path | None = None  # of the latest picture
         self._drawn_at = -1
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        # Here, where all ranks come: `log_dir` is broadcast, and only one of them draws.
+        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "samples"
+
     def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
         if trainer.global_step % self.every_steps == 0:
             self.draw(trainer, game)
@@ -42,8 +46,8 @@ class SampleGrid(L.Callback):
         real = trainer.datamodule.real_samples(2000) if points else None  # type: ignore[attr-defined]
         image = picture(samples, real)
         self._drawn_at = trainer.global_step
-        self.path = Path(trainer.log_dir or trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:08d}.png"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = self.folder / f"step-{trainer.global_step:08d}.png"
+        self.folder.mkdir(parents=True, exist_ok=True)
         image.save(self.path)
         self.send(trainer, image)
 

@@ -1,0 +1,28 @@
+"""Training does what the papers promise. Slow: `pytest -m slow`."""
+
+import sys
+
+import pytest
+import torch
+from conftest import REPOSITORY
+
+import ganzoo
+from ganzoo.__main__ import main
+from ganzoo.game import draw_from
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+import ring_modes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_wgan_gp_finds_every_mode_of_the_ring(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["fit", "--config", "wgan_gp_ring.yaml", "--trainer.max_steps", "3000", "--trainer.accelerator", "cpu"])
+    data = ganzoo.Gaussians()
+    draw_from(torch.device("cpu"), 0)
+    samples = ganzoo.load("runs/wgan_gp_ring/version_0/checkpoints/last.ckpt").sample(10_000)
+    found, share, _ = ring_modes.modes(samples, data.centres, data.std)
+    assert found == 8
+    assert share > 0.2
