@@ -1,0 +1,1 @@
+"""Real data: data modules that hand every round of a game its minibatches."""
