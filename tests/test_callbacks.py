@@ -90,7 +90,8 @@ def test_wandb_offline_gets_terms_grids_and_config(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     main([*RUN, "--trainer.logger", "Wandb"])
-    wandb.finish()  # as the end of the process does
+    wandb.finish()
+    wandb.teardown()  # as the end of the process does: what is still in memory goes to disk
     [run] = (folder / "wandb").glob("offline-run-*")
     assert len(list((run / "files" / "media" / "images").glob("samples_*.png"))) == 2
     [record] = run.glob("*.wandb")

@@ -32,6 +32,6 @@ def test_is_short_and_has_a_header(path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 20
     header = "\n".join(line for line in lines if line.startswith("#"))
-    assert re.search(r"arXiv:\d{4}\.\d{5}", header), "the paper"
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}", header), "the paper"
     assert f"ganzoo fit --config {path.name}" in header, "the command"
     assert re.search(r"^# (Time|Not yet)", header, re.MULTILINE), "how long it takes and what it gave"
