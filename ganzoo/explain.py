@@ -39,8 +39,10 @@ def explain(message: str, parser: jsonargparse.ArgumentParser | None = None) -> 
     if unknown := re.search(r"Expected a dot import path string: (\S+)", message):
         return f"there is no class {unknown[1]}{nearest(unknown[1], ganzoo.__all__)}"
     if unknown := re.search(r"Option '(\w+)' is not accepted", message):
-        owner = re.findall(r"class_path[ =]'([\w.]+)'", message)[-1]
-        return f"{owner.rpartition('.')[2]} has no option {unknown[1]}{nearest(unknown[1], arguments_of(owner))}"
+        owners = re.findall(r"class_path[ =]'([\w.]+)'", message)
+        if not owners:
+            return f"there is no option {unknown[1]}"
+        return f"{owners[-1].rpartition('.')[2]} has no option {unknown[1]}{nearest(unknown[1], arguments_of(owners[-1]))}"
     if unknown := re.search(r"(?:[Uu]nrecognized arguments: -*|does not accept option ')([\w.]+)", message):
         words = options(parser) if parser else set()
         group, dot, _ = unknown[1].partition(".")
