@@ -22,6 +22,7 @@ class Duel(Game):
         discriminator: class of the discriminator, called with (shape); None for the variant's own.
         discriminator_steps: discriminator turns in a round, each on a minibatch of its own.
         lr, betas: Adam's.
+        discriminator_lr: the discriminator's own learning rate; None for the same one.
         decay: the learning rates stay until the first of these rounds, then fall linearly to zero in the second; None: they
             stay.
         average_decay: decay per round of the generator's weight average, which samples then come from; None for none. In
@@ -41,6 +42,7 @@ class Duel(Game):
         discriminator: DiscriminatorClass | None = None,
         discriminator_steps: int = 1,
         lr: float = 2e-4,
+        discriminator_lr: float | None = None,
         betas: tuple[float, float] = (0.5, 0.999),
         decay: tuple[int, int] | None = None,
         average_decay: float | None = None,
@@ -50,8 +52,9 @@ class Duel(Game):
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)
         self.minibatches = self.discriminator_steps = discriminator_steps
-        self.lr, self.betas, self.decay = lr, betas, decay
-        self.average_decay = average_decay
+        self.lr = {"generator": lr, "discriminator": lr if discriminator_lr is None else discriminator_lr}
+        self.betas, self.decay = betas, decay
+        self.average_decay, self.averaged = average_decay, average_decay is not None
         self.average = None if average_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
@@ -71,7 +74,7 @@ class Duel(Game):
         yield "generator", self.generator_loss, batches[-1]
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas)
+        return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas)
 
     def rate(self, step: int) -> float:
         if self.decay is None:

@@ -32,6 +32,7 @@ class Game(L.LightningModule):
     """
 
     minibatches = 1  # of real data in one round
+    averaged = False  # whether `sample` draws from a weight average
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Lightning's save_hyperparameters() mixes up what subclasses were given and what they passed on: keep the former.
@@ -157,6 +158,12 @@ class Game(L.LightningModule):
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
         self._reported = (self.images_seen, time.perf_counter())
+
+    def on_train_start(self) -> None:
+        if self.rate(self.global_step) == 0:
+            raise ValueError(
+                f"the learning rate has fallen to zero by round {self.global_step}: to train on, give --model.decay another end"
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["game"] = {"seed": self.seed, "images_seen": self.images_seen}

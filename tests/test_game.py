@@ -67,6 +67,19 @@ def test_learning_rates_decay_linearly():
     assert small().rate(10**6) == 1
 
 
+def test_training_on_after_the_decay_is_refused(fit, tmp_path):
+    fit(small(decay=(1, 2)), max_steps=2, enable_checkpointing=True, callbacks=[ganzoo.Checkpoints()], default_root_dir=tmp_path)
+    with pytest.raises(ValueError, match="fallen to zero by round 2"):
+        fit(small(decay=(1, 2)), tmp_path / "checkpoints/last.ckpt", max_steps=4)
+    fit(small(decay=(1, 8)), tmp_path / "checkpoints/last.ckpt", max_steps=4)
+
+
+@pytest.mark.parametrize("variant", [ganzoo.DCGAN, ganzoo.WGAN])
+def test_the_discriminator_can_have_its_own_rate(variant):
+    made = small(variant, lr=0.1, discriminator_lr=0.4).configure_optimizers().of
+    assert {name: of.param_groups[0]["lr"] for name, of in made.items()} == {"discriminator": 0.4, "generator": 0.1}
+
+
 def test_training_does_not_depend_on_who_else_draws(fit):
     class Noisy(L.Callback):
         def on_train_batch_end(self, trainer, game, *_):

@@ -138,19 +138,19 @@ def test_wgan_clips_the_critic_and_only_it():
 
 
 @pytest.mark.parametrize(
-    ("variant", "optimizer", "arguments"),
+    ("variant", "optimizer", "lr", "arguments"),
     [
-        (ganzoo.GAN, torch.optim.Adam, {"discriminator_steps": 1}),
-        (ganzoo.DCGAN, torch.optim.Adam, {"lr": 2e-4, "betas": (0.5, 0.999), "latent_dim": 100}),
-        (ganzoo.WGAN, torch.optim.RMSprop, {"lr": 5e-5, "clip": 0.01, "discriminator_steps": 5}),
-        (ganzoo.WGANGP, torch.optim.Adam, {"lr": 1e-4, "betas": (0.0, 0.9), "penalty": 10, "discriminator_steps": 5}),
+        (ganzoo.GAN, torch.optim.Adam, 2e-4, {"discriminator_steps": 1}),
+        (ganzoo.DCGAN, torch.optim.Adam, 2e-4, {"betas": (0.5, 0.999), "latent_dim": 100}),
+        (ganzoo.WGAN, torch.optim.RMSprop, 5e-5, {"clip": 0.01, "discriminator_steps": 5}),
+        (ganzoo.WGANGP, torch.optim.Adam, 1e-4, {"betas": (0.0, 0.9), "penalty": 10, "discriminator_steps": 5}),
     ],
 )
-def test_defaults_are_the_papers(variant, optimizer, arguments):
+def test_defaults_are_the_papers(variant, optimizer, lr, arguments):
     game = variant(shape=(1, 16, 16))
-    made = game.configure_optimizers().of["generator"]
-    assert type(made) is optimizer
-    assert made.param_groups[0]["lr"] == game.lr
+    made = game.configure_optimizers().of
+    assert [type(of) for of in made.values()] == [optimizer] * 2
+    assert {of.param_groups[0]["lr"] for of in made.values()} == {lr}
     for name, value in arguments.items():
         assert getattr(game, name) == value, name
 

@@ -33,7 +33,7 @@ class WGAN(Duel):
         return {"adversarial": -self.discriminator(self.fake(len(real))).mean()}  # line 10
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.RMSprop(parameters, lr=self.lr)
+        return torch.optim.RMSprop(parameters, lr=self.lr[player])
 
     @torch.no_grad()
     def after_turn(self, player: str) -> None:
