@@ -14,6 +14,9 @@ Train, measure and compare generative adversarial networks.
   validate  losses on held-out data: ganzoo validate --config CONFIG --ckpt_path CHECKPOINT
   test      the same, through Lightning's test loop
   sample    pictures from a checkpoint: ganzoo sample --checkpoint CHECKPOINT --out samples.png
+  evaluate  FID, KID, IS, precision, recall: ganzoo evaluate --checkpoint CHECKPOINT --data.root DATA
+            or of two folders of images:  ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0
+  compare   a table of runs by their scores:   ganzoo compare RUN RUN ...
   list      the variants: name, paper, year, parameters, configs
 
   ganzoo COMMAND --help     the command's options
@@ -21,7 +24,7 @@ Train, measure and compare generative adversarial networks.
   --traceback               show where an error came from (as does GANZOO_TRACEBACK=1)
   --version                 print the version
 """
-COMMANDS = ["fit", "validate", "test", "sample", "list"]
+COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "compare", "list"]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -19,7 +19,9 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
 
 import ganzoo
+from ganzoo import scoring
 from ganzoo.callbacks.checkpoints import Checkpoints
+from ganzoo.callbacks.evaluation import Evaluation
 from ganzoo.callbacks.progress import ProgressBar
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.data.base import DataModule
@@ -37,6 +39,10 @@ def run(command: str, arguments: list[str]) -> None:
         print(listing())
     elif command == "sample":
         sample(arguments)
+    elif command == "evaluate":
+        scoring.evaluate_command(arguments)
+    elif command == "compare":
+        scoring.compare_command(arguments)
     else:
         train([command, *with_configs_found(arguments)])
 
@@ -74,13 +80,14 @@ QUIET = [
 
 
 class CLI(LightningCLI):
-    """LightningCLI with the data's shape and classes linked to the model, a run folder, and the three callbacks."""
+    """LightningCLI with the data's shape and classes linked to the model, a run folder, and the callbacks."""
 
     def add_arguments_to_parser(self, parser: Any) -> None:
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
         parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
         parser.add_lightning_class_args(SampleGrid, "samples")
         parser.add_lightning_class_args(Checkpoints, "checkpoints")
+        parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_argument("--runs", default="runs", help="Folder of run folders: RUNS/CONFIG/version_0, version_1, ...")
 
     def _parse_ckpt_path(self) -> None:

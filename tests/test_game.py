@@ -68,7 +68,9 @@ def test_learning_rates_decay_linearly():
 
 
 def test_training_on_after_the_decay_is_refused(fit, tmp_path):
-    fit(small(decay=(1, 2)), max_steps=2, enable_checkpointing=True, callbacks=[ganzoo.Checkpoints()], default_root_dir=tmp_path)
+    fit(
+        small(decay=(1, 2)), max_steps=2, enable_checkpointing=True, callbacks=[ganzoo.Checkpoints()], default_root_dir=tmp_path
+    )
     with pytest.raises(ValueError, match="fallen to zero by round 2"):
         fit(small(decay=(1, 2)), tmp_path / "checkpoints/last.ckpt", max_steps=4)
     fit(small(decay=(1, 8)), tmp_path / "checkpoints/last.ckpt", max_steps=4)

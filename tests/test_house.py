@@ -23,10 +23,12 @@ ALLOWED = {
     "game": {"recipe"},
     "duel": {"game", "networks"},
     "models": {"game", "duel", "losses", "networks"},
-    "callbacks": {"game", "pictures"},
+    "callbacks": {"game", "pictures", "data", "evaluation", "metrics"},
     "loading": {"game"},
+    "metrics": set(),
+    "evaluation": {"game", "pictures", "data", "metrics"},
 }
-LIGHTNING_FREE = {"networks", "losses", "recipe", "pictures"}
+LIGHTNING_FREE = {"networks", "losses", "recipe", "pictures", "metrics"}
 
 
 def part(path: Path) -> str:

@@ -46,7 +46,7 @@ class ProgressBar(LightningProgressBar):
         if self.bar:
             if game.measured is not self._shown:
                 self._shown = game.measured
-                self.bar.update(self.task, terms=summary(game.measured))
+                self.bar.update(self.task, terms=summary(trainer, game))
             self.bar.update(self.task, completed=trainer.global_step)
         elif time.monotonic() - self._last_line > self.seconds:
             self.line(trainer, game)
@@ -62,7 +62,7 @@ class ProgressBar(LightningProgressBar):
     def line(self, trainer: L.Trainer, game: Game) -> None:
         self._last_line = time.monotonic()
         self.console.print(
-            f"step {trainer.global_step}/{trainer.max_steps}  {summary(game.measured)}", highlight=False, soft_wrap=True
+            f"step {trainer.global_step}/{trainer.max_steps}  {summary(trainer, game)}", highlight=False, soft_wrap=True
         )
 
     def stop(self) -> None:
@@ -74,9 +74,10 @@ class ProgressBar(LightningProgressBar):
         print(*args, file=sys.stderr)
 
 
-def summary(measured: dict[str, float]) -> str:
-    """The players' losses and the speed, on one line."""
-    losses = [f"{name.removesuffix('/loss')} {value:.3g}" for name, value in measured.items() if name.endswith("/loss")]
-    if "images_per_second" in measured:
-        losses.append(f"{measured['images_per_second']:,.0f} images/s")
-    return "  ".join(losses)
+def summary(trainer: L.Trainer, game: Game) -> str:
+    """The players' losses, the speed and the latest scores, on one line."""
+    shown = [f"{name.removesuffix('/loss')} {value:.3g}" for name, value in game.measured.items() if name.endswith("/loss")]
+    if "images_per_second" in game.measured:
+        shown.append(f"{game.measured['images_per_second']:,.0f} images/s")
+    scores = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("score/")}
+    return "  ".join([*shown, *(f"{name.removeprefix('score/')} {value:.4g}" for name, value in scores.items())])

@@ -1,0 +1,100 @@
+"""Scores while training, and the best checkpoint by one of them."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+
+from ganzoo.evaluation import Evaluator, evaluate, split_of
+from ganzoo.game import Game
+from ganzoo.metrics import stamp
+from ganzoo.metrics.features import extractor
+from ganzoo.metrics.scores import greater_is_better, reported
+from ganzoo.metrics.stamp import Stamped
+
+
+class Evaluation(L.Callback):
+    """Measures the samples of the weight average every `every_steps` rounds and at the end, and keeps the best checkpoint.
+
+    Scores go to the loggers and the progress bar as `score/fid`, and with their stamps to `scores.jsonl` in the run folder.
+    Training does not notice: with and without evaluation it ends bit for bit the same.
+
+    Args:
+        every_steps: rounds between evaluations; None for none at all.
+        metrics: of fid, kid, is, prdc, memorisation; fd and kd where the extractor is not Inception.
+        extractor: `inception`, `dinov2`, `clip`, or `effnet-lite0`, which needs no download.
+        weights: a file of the extractor's weights, instead of downloading them.
+        n: samples.
+        split: the real images: `train` or `held_out`.
+        seed: of the noise.
+        best: score that decides which checkpoint is `best.ckpt`; None for the first of `metrics`.
+
+    Raises:
+        ValueError: weights that cannot be had, or an unknown metric: before the first round.
+    """
+
+    def __init__(
+        self,
+        every_steps: int | None = None,
+        metrics: list[str] = ["fd", "kd"],  # noqa: B006 - never changed, and jsonargparse shows it
+        extractor: str = "inception",
+        weights: str | None = None,
+        n: int = 10_000,
+        split: Literal["train", "held_out"] = "train",
+        seed: int = 0,
+        best: str | None = None,
+    ) -> None:
+        names = reported(metrics, extractor)
+        if best is not None and best not in names:
+            raise ValueError(f"--evaluation.best is one of the scores that are measured, {', '.join(names)}, not {best}")
+        self.every_steps, self.metrics, self.n, self.seed, self.best = every_steps, metrics, n, seed, best or names[0]
+        self.extractor, self.weights, self.split = extractor, weights, split
+        self.scores: list[Stamped] = []  # the latest
+        self._measured_at = -1
+        self._evaluator: Evaluator | None = None
+        self._lowest: float | None = None  # of the best score, minus it where greater is better
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self.every_steps is not None and stage == "fit":
+            self.folder = Path(trainer.log_dir or trainer.default_root_dir)  # a broadcast: all ranks come here
+            self._by = extractor(self.extractor, self.weights)
+
+    def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
+        if self.every_steps is not None:
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            images, held_out = split_of(data, self.split)
+            self._evaluator = Evaluator(self.metrics, self._by.to(game.device), images, split=self.split, held_out=held_out)
+
+    def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
+        if self.every_steps is not None and trainer.global_step % self.every_steps == 0:
+            self.measure(trainer, game)
+
+    def on_train_end(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
+        if self.every_steps is not None and trainer.global_step != self._measured_at:
+            self.measure(trainer, game)
+
+    def measure(self, trainer: L.Trainer, game: Game) -> None:
+        """On all ranks together: measure, tell everyone, keep the checkpoint if it is the best yet."""
+        assert self._evaluator is not None  # since on_train_start
+        self._measured_at = trainer.global_step
+        self.scores = evaluate(self._evaluator, game, self.n, self.seed, "training", trainer.global_step)
+        values = {f"score/{score.protocol.metric}": score.value for score in self.scores}
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
+        for logger in trainer.loggers:
+            logger.log_metrics(values | {"images_seen": float(game.images_seen)}, step=trainer.global_step)
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stamp.append(self.folder / "scores.jsonl", self.scores)
+        value = values[f"score/{self.best}"]
+        value = -value if greater_is_better(self.best) else value
+        if self._lowest is None or value < self._lowest:
+            self._lowest = value
+            trainer.save_checkpoint(self.folder / "checkpoints" / "best.ckpt", weights_only=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lowest": self._lowest, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict["best"] == self.best:
+            self._lowest = state_dict["lowest"]

@@ -1,0 +1,99 @@
+"""Images as they are, in order, to be measured: no resize, no crop, no cache."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ganzoo.data.base import Samples, one_line
+from ganzoo.data.decode import MAX_PIXELS, Files, eight_bit, flattened
+
+
+class SampleImages:
+    """The images of a data module's split.
+
+    Raises:
+        ValueError: the samples are not images.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        if samples.data.dtype != np.uint8:
+            raise ValueError(f"only images can be measured, not samples of shape {samples.data.shape[1:]}")
+        self.data = samples.data
+        self.labels = samples.labels
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def content(self) -> str:
+        """Hash of all pixels in order: 16 hexadecimal digits."""
+        digest = hashlib.sha256(str(self.data.shape).encode())
+        for start in range(0, len(self.data), 1000):
+            digest.update(self.data[start : start + 1000].tobytes())
+        return digest.hexdigest()[:16]
+
+    def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
+        """Batch i holds images i * size .. (i + 1) * size - 1: uint8 [size or fewer, C, H, W]."""
+        for i in indices:
+            yield torch.from_numpy(np.array(self.data[i * size : (i + 1) * size]))
+
+
+class FileImages:
+    """The images in a folder or a .zip, in the order of their names, in colour.
+
+    Raises:
+        FileNotFoundError: `root` does not exist or holds no images.
+        ValueError: `root` is a file but no .zip, or a broken one.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.files = Files(root)
+        self.names = list(self.files.stamps)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def content(self) -> str:
+        """Hash of all files in order: 16 hexadecimal digits."""
+        digest = hashlib.sha256()
+        with self.files.reader() as read:
+            for name in self.names:
+                digest.update(hashlib.sha256(read(name)).digest())
+        return digest.hexdigest()[:16]
+
+    def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
+        """Batch i holds images i * size .. (i + 1) * size - 1: uint8 [size or fewer, 3, H, W].
+
+        Raises:
+            ValueError: an image that cannot be read or is not as large as the first one, by name.
+        """
+        with self.files.reader() as read, ThreadPoolExecutor(os.cpu_count()) as pool:
+            first = self._decode(self.names[0], read(self.names[0]))
+            for i in indices:
+                names = self.names[i * size : (i + 1) * size]
+                images = list(pool.map(lambda name: self._decode(name, read(name)), names))
+                for name, image in zip(names, images, strict=True):
+                    if image.shape != first.shape:
+                        sizes = " and ".join(
+                            f"{x.shape[2]} x {x.shape[1]} ({n})" for n, x in ((self.names[0], first), (name, image))
+                        )
+                        raise ValueError(f"{self.files.root} mixes images of {sizes}: bring them to one size first")
+                yield torch.stack(images)
+
+    def _decode(self, name: str, data: bytes) -> Tensor:
+        try:
+            with Image.open(BytesIO(data)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ValueError(f"more than {MAX_PIXELS // 10**6} megapixels")
+                ImageOps.exif_transpose(image, in_place=True)
+                plain = flattened(eight_bit(image)).convert("RGB")
+        except Exception as error:  # OSError, SyntaxError, struct.error, zlib.error ...: the bytes choose
+            raise ValueError(f"{self.files.root}: {name} cannot be read ({one_line(error)}): repair or remove it") from error
+        return torch.from_numpy(np.array(plain)).permute(2, 0, 1)

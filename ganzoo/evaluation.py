@@ -1,0 +1,239 @@
+"""What a game is worth: its samples against real images, every score with its stamp."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_warn
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+import ganzoo
+from ganzoo.data.base import DataModule
+from ganzoo.data.decode import default_cache, replacing
+from ganzoo.data.native import FileImages, SampleImages
+from ganzoo.game import Game, draw_from
+from ganzoo.metrics import scores
+from ganzoo.metrics.extract import Images, extract, rank, world
+from ganzoo.metrics.features import Extractor
+from ganzoo.metrics.frechet import Reference
+from ganzoo.metrics.scores import Real
+from ganzoo.metrics.stamp import Origin, Protocol, Stamped
+from ganzoo.pictures import to_bytes
+
+RealImages = SampleImages | FileImages
+REFERENCE_VERSION = 1  # raise it when cached statistics would differ
+
+
+class Generated:
+    """A game's samples as images: block b is a function of the seed and b alone.
+
+    Raises:
+        ValueError: samples that are not images, or not finite.
+    """
+
+    def __init__(self, game: Game, n: int, seed: int) -> None:
+        if len(game.shape) != 3 or game.shape[0] not in (1, 3):
+            raise ValueError(f"only grey and colour images can be measured, not samples of shape {game.shape}")
+        self.game, self.n, self.seed = game, n, seed
+
+    def __len__(self) -> int:
+        return self.n
+
+    def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
+        """Batch i: uint8 [size or fewer, C, H, W]."""
+        for i in indices:
+            draw_from(self.game.device, self.seed, i)
+            samples = self.game.sample(min(size, self.n - i * size))
+            if not samples.isfinite().all():
+                raise ValueError(
+                    f"the generator makes NaN or infinity (images {i * size} on): an earlier checkpoint may be sound"
+                )
+            yield to_bytes(samples)
+
+
+def prepare(extractor: Extractor, images: RealImages, content: str) -> Real:
+    """The reference's features, from the cache or into it. The cache goes by what the images hold, never by a name.
+
+    Raises:
+        ValueError: an image cannot be read, or the cache cannot be written.
+    """
+    key = json.dumps(
+        [REFERENCE_VERSION, content, len(images), extractor.name, extractor.weights, extractor.resize, extractor.precision]
+    )
+    path = default_cache() / f"reference-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    tensors = cached(path, key, (len(images), extractor.dim))
+    if tensors is None:
+        real = extract(extractor, images, len(images), partial(progress, f"features of {len(images):,} real images, once"))
+        gaussian = Reference.of(real.moments, real.features)
+        tensors = {"mean": gaussian.mean.cpu(), "root": gaussian.root.cpu(), "features": real.features}
+        if rank() == 0:
+            store(path, key, tensors)
+    root, mean = (tensors[name].to(extractor.device) for name in ("root", "mean"))
+    return Real(Reference(len(images), mean, root), tensors["features"].to(extractor.device))
+
+
+def cached(path: Path, key: str, shape: tuple[int, int]) -> dict[str, Tensor] | None:
+    """What `store` wrote there; None, with a line if it is anything else. The format cannot hold code."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get("key") != key:
+                raise ValueError("it is of other images")
+            tensors = {name: file.get_tensor(name) for name in ("mean", "root", "features")}
+        shapes = [tuple(tensor.shape) for tensor in tensors.values()]
+        if (
+            shapes[0] != shape[1:]
+            or shapes[1][0] != shape[1]
+            or shapes[2] != shape
+            or not all(t.isfinite().all() for t in tensors.values())
+        ):
+            raise ValueError(f"its shapes or values are wrong: {shapes}")
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        rank_zero_warn(f"the cached statistics {path} cannot be used ({error}): computed anew")
+        return None
+    return tensors
+
+
+def store(path: Path, key: str, tensors: dict[str, Tensor]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"key": key}))
+    except OSError as error:
+        rank_zero_warn(f"the statistics of the real images cannot be kept in {path.parent} ({error}): GANZOO_CACHE moves it")
+
+
+class Evaluator:
+    """Measures fakes against one set of real images, by one extractor; the reference is prepared once.
+
+    Args:
+        images, held_out: the real images, and those never trained on where memorisation is asked for.
+        split: which part of the data `images` are.
+
+    Raises:
+        ValueError: a metric that there is not; images that cannot be measured.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[str],
+        extractor: Extractor,
+        images: RealImages,
+        *,
+        split: str,
+        held_out: RealImages | None = None,
+    ) -> None:
+        self.metrics = scores.asked(metrics, extractor.name)
+        self.extractor, self.split, self.reference = extractor, split, images.content()
+        self.real = prepare(extractor, images, self.reference)
+        self.held_out: Real | None = None
+        if "memorisation" in self.metrics:
+            if held_out is None:
+                raise ValueError(
+                    "memorisation compares training images with held-out ones: choose data that has both, split train"
+                )
+            self.held_out = prepare(extractor, held_out, held_out.content())
+
+    def __call__(self, fakes: Images, origin: Origin, *, average: bool | None = None, seed: int | None = None) -> list[Stamped]:
+        """Every score of the fakes. With several ranks, all call this, and all get the same."""
+        fake = extract(self.extractor, fakes, len(fakes), partial(progress, f"features of {len(fakes):,} samples"))
+        if len(fakes) < self.extractor.dim and "fd" in self.metrics:
+            rank_zero_warn(f"{len(fakes):,} samples of {self.extractor.dim:,} features: too few for the Frechet distance")
+        results = [scores.measure(self.metrics, self.extractor.name, fake, self.real, self.held_out) if rank() == 0 else None]
+        if world() > 1:
+            dist.broadcast_object_list(results)
+        return [
+            Stamped(*result.score, self.protocol(name, result.settings, len(fakes), average, seed), origin)
+            for name, result in (results[0] or {}).items()
+        ]
+
+    def protocol(self, name: str, settings: dict[str, int], n: int, average: bool | None, seed: int | None) -> Protocol:
+        return Protocol(
+            metric=name,
+            version=scores.VERSION,
+            settings=settings,
+            extractor=self.extractor.name,
+            weights=self.extractor.weights,
+            resize=self.extractor.resize,
+            precision=self.extractor.precision,
+            n_fake=n,
+            n_real=len(self.real.features),
+            split=self.split,
+            reference=self.reference,
+            average=average,
+            truncation=None,
+            seed=seed,
+        )
+
+
+def split_of(data: DataModule, split: Literal["train", "held_out"]) -> tuple[SampleImages, SampleImages | None]:
+    """The real images to measure against; and with those for training, the held-out ones if there are any.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    held_out = None if data.held_out is None else SampleImages(data.held_out)
+    if split == "train":
+        return SampleImages(data.train), held_out
+    if held_out is None:
+        raise ValueError(f"{type(data).__name__} has no held-out split here: {data.held_out_hint}")
+    return held_out, None
+
+
+def evaluate(evaluator: Evaluator, game: Game, n: int, seed: int, source: str, step: int) -> list[Stamped]:
+    """Scores of n samples of a game.
+
+    Args:
+        source: hash of the checkpoint that the game comes from, or "training".
+        step: the round that it has reached.
+    """
+    of = origin(type(game).__name__, source, evaluator.extractor.device, step, game.images_seen)
+    return evaluator(Generated(game, n, seed), of, average=game.averaged, seed=seed)
+
+
+def origin(name: str, source: str, device: torch.device, step: int | None = None, images_seen: int | None = None) -> Origin:
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return Origin(name, source, step, images_seen, kind, ganzoo.__version__, commit(), torch.__version__)
+
+
+@cache
+def commit() -> str | None:
+    """ganzoo's own commit, where it runs from a checkout."""
+    folder = Path(ganzoo.__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None
+    told = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip() or None
+
+
+def progress(what: str, blocks: range) -> Iterable[int]:
+    """The block numbers, with a bar on the first rank's terminal."""
+    console = Console(stderr=True)
+    return track(blocks, what, console=console, transient=True, disable=rank() > 0 or not console.is_terminal)
+
+
+def table(measured: Sequence[Stamped]) -> str:
+    """Scores with their standard errors, and under them the protocol that they share."""
+    columns = Table("score", "value", "standard error", box=None, pad_edge=False)
+    for score in measured:
+        columns.add_row(score.protocol.metric, f"{score.value:.5g}", "" if score.error is None else f"{score.error:.2g}")
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(columns)
+    p = measured[0].protocol
+    images = f"{p.n_fake:,} samples, {p.n_real:,} real images ({p.split}, {p.reference})"
+    return f"{captured.get()}{images}; {p.extractor} {p.weights}, {p.resize}, {p.precision}"

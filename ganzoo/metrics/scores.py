@@ -1,0 +1,128 @@
+"""The scores by the names that users ask for, and under the names that they are reported by.
+
+Only Inception's are called `fid`, `kid` and `is`. Those of another extractor carry its name: `fd_effnet_lite0`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganzoo.metrics.extract import Extracted
+from ganzoo.metrics.frechet import Reference, frechet_distance, frechet_standard_error
+from ganzoo.metrics.inception_score import inception_score
+from ganzoo.metrics.kernel import kernel_distance
+from ganzoo.metrics.neighbours import memorisation, neighbourhood
+from ganzoo.metrics.score import Score
+
+INCEPTIONS = {"fid": "fd", "kid": "kd"}  # names that mean Inception's features, and what they are a case of
+VERSION = 1  # raise it when the same features would give other scores
+SUBSETS, SUBSET_SIZE = 100, 1000  # arXiv:1801.01401's code
+SPLITS = 10  # arXiv:1606.03498
+NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # arXiv:1904.06991, arXiv:2002.09797
+
+
+class Real(NamedTuple):
+    """Real images as an extractor sees them."""
+
+    gaussian: Reference
+    features: Tensor  # float32 [n, d]
+
+
+class Result(NamedTuple):
+    """A score and the settings that its stamp must show."""
+
+    score: Score
+    settings: dict[str, int]
+
+
+def fd(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    value = frechet_distance(real.gaussian, fake.moments, fake.features)
+    return {"fd": Result(Score(value, frechet_standard_error(real.gaussian, fake.moments, fake.features)), {})}
+
+
+def kd(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    size = min(SUBSET_SIZE, len(fake.features), len(real.features))
+    score = kernel_distance(fake.features, real.features, subsets=SUBSETS, subset_size=size)
+    return {"kd": Result(score, {"subsets": SUBSETS, "subset_size": size})}
+
+
+def inception(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    if fake.logits is None:
+        raise ValueError("this extractor has no classes: leave out is, or choose --extractor inception or effnet-lite0")
+    return {"is": Result(inception_score(fake.logits, splits=SPLITS), {"splits": SPLITS})}
+
+
+def prdc(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    scores = neighbourhood(fake.features, real.features, k=NEIGHBOURS, density_k=DENSITY_NEIGHBOURS)
+    neighbours = (NEIGHBOURS, NEIGHBOURS, DENSITY_NEIGHBOURS, DENSITY_NEIGHBOURS)
+    every = zip(METRICS["prdc"].scores, scores, neighbours, strict=True)
+    return {name: Result(score, {"neighbours": k}) for name, score, k in every}
+
+
+def memory(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    if held_out is None:
+        raise ValueError("memorisation compares real features with held-out ones: give both")
+    # As many of each, or the larger set would have the nearer neighbours.
+    n = min(len(real.features), len(held_out.features))
+    drawn = [
+        of.features[torch.randperm(len(of.features), generator=torch.Generator().manual_seed(0))[:n]] for of in (real, held_out)
+    ]
+    share, ratio = memorisation(fake.features, *drawn)
+    settings = {"neighbours_drawn": n}
+    return {"memorised_share": Result(share, settings), "memorised_ratio": Result(ratio, settings)}
+
+
+class Metric(NamedTuple):
+    """What can be asked for together, and the scores that it gives."""
+
+    scores: tuple[str, ...]
+    measure: Callable[[Extracted, Real, Real | None], dict[str, Result]]
+
+
+METRICS = {
+    "fd": Metric(("fd",), fd),
+    "kd": Metric(("kd",), kd),
+    "is": Metric(("is",), inception),
+    "prdc": Metric(("precision", "recall", "density", "coverage"), prdc),
+    "memorisation": Metric(("memorised_share", "memorised_ratio"), memory),
+}
+
+
+def asked(names: Sequence[str], extractor: str) -> list[str]:
+    """The keys of METRICS that a user's names mean.
+
+    Raises:
+        ValueError: an unknown name, or one that belongs to Inception asked of another extractor.
+    """
+    for name in names:
+        if name not in METRICS and name not in INCEPTIONS:
+            raise ValueError(f"there is no metric {name}: choose from fid, kid, is, prdc, memorisation, fd, kd")
+        if name in INCEPTIONS and extractor != "inception":
+            raise ValueError(f"{name} is Inception's: ask {extractor} for {INCEPTIONS[name]}, or choose --extractor inception")
+    return list(dict.fromkeys(INCEPTIONS.get(name, name) for name in names))
+
+
+def reported(names: Sequence[str], extractor: str) -> list[str]:
+    """The names of all scores that a user's names give."""
+    return [called(score, extractor) for name in asked(names, extractor) for score in METRICS[name].scores]
+
+
+def called(score: str, extractor: str) -> str:
+    """The name that a score is reported by."""
+    if extractor == "inception":
+        return next((name for name, meant in INCEPTIONS.items() if meant == score), score)
+    return f"{score}_{extractor.replace('-', '_')}"
+
+
+def greater_is_better(score: str) -> bool:
+    return score.startswith(("is", "precision", "recall", "density", "coverage"))
+
+
+def measure(names: Sequence[str], extractor: str, fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    """Every score that a user's names give, by the name that it is reported by."""
+    found: dict[str, Result] = {}
+    for name in asked(names, extractor):
+        found |= {called(score, extractor): result for score, result in METRICS[name].measure(fake, real, held_out).items()}
+    return found

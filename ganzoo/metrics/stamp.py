@@ -1,0 +1,94 @@
+"""What a score is worth: the protocol it was measured by, and whose it is."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """All that must be equal for two scores to be compared."""
+
+    metric: str
+    version: int  # of the metric's code here: raised when its numbers change
+    settings: dict[str, int]  # the metric's own: subsets, neighbours, splits
+    extractor: str
+    weights: str  # hash
+    resize: str
+    precision: str  # of the features
+    n_fake: int
+    n_real: int
+    split: str  # train or held_out; or "given", two folders
+    reference: str  # hash of the real images
+    average: bool | None  # samples of the generator's weight average; None where there is no generator
+    truncation: float | None
+    seed: int | None  # of the noise
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose score it is: free to differ."""
+
+    name: str  # a variant, or the folder of fakes
+    source: str  # hash of the checkpoint, or of the fakes; "training" inside a run
+    step: int | None
+    images_seen: int | None
+    device: str
+    ganzoo: str
+    commit: str | None
+    torch: str
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A score with its standard error (None where there is no cheap one), protocol and origin."""
+
+    value: float
+    error: float | None
+    protocol: Protocol
+    origin: Origin
+
+    def row(self) -> dict[str, Any]:
+        """All of it in one flat dictionary of JSON's types."""
+        return {
+            "metric": self.protocol.metric,
+            "value": self.value,
+            "error": self.error,
+            **asdict(self.protocol),
+            **asdict(self.origin),
+        }
+
+
+def read(path: Path) -> list[Stamped]:
+    """The scores of a file of JSON lines, in order.
+
+    Raises:
+        ValueError: a line that is no score.
+    """
+    scores = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            row = json.loads(line)
+            protocol = Protocol(**{field.name: row[field.name] for field in fields(Protocol)})
+            origin = Origin(**{field.name: row[field.name] for field in fields(Origin)})
+            scores.append(Stamped(row["value"], row["error"], protocol, origin))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"line {number} of {path} is no score ({error})") from error
+    return scores
+
+
+def append(path: Path, scores: Iterable[Stamped]) -> None:
+    """Add scores to a file of JSON lines, one write for all of them."""
+    with path.open("a") as file:
+        file.write("".join(json.dumps(score.row()) + "\n" for score in scores))
+
+
+def difference(one: Protocol, other: Protocol) -> tuple[str, Any, Any] | None:
+    """The first field in which two protocols differ, and both values; None if they are the same."""
+    for field in fields(Protocol):
+        here, there = getattr(one, field.name), getattr(other, field.name)
+        if here != there:
+            return field.name, here, there
+    return None

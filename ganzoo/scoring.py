@@ -1,0 +1,168 @@
+"""The commands `ganzoo evaluate` and `ganzoo compare`."""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+import ganzoo
+from ganzoo.data.base import DataModule
+from ganzoo.data.native import FileImages
+from ganzoo.evaluation import Evaluator, evaluate, origin, split_of, table
+from ganzoo.explain import Parser
+from ganzoo.loading import load
+from ganzoo.metrics import stamp
+from ganzoo.metrics.features import EXTRACTORS, Extractor, extractor
+from ganzoo.metrics.scores import greater_is_better
+from ganzoo.metrics.stamp import Stamped
+
+EVALUATE = """Scores of a checkpoint's samples, or of a folder of images, against real images.
+
+  ganzoo evaluate --checkpoint runs/dcgan_cifar10/version_0/checkpoints/last.ckpt --data.root DATA
+  ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0 --json   (two folders or .zips of images)
+
+A checkpoint's data are those of its run's config.yaml unless --data names others. Scores are added to scores.jsonl in
+the run's folder."""
+
+
+def evaluate_command(arguments: list[str]) -> None:
+    """`ganzoo evaluate`."""
+    parser = evaluate_parser(arguments)
+    given = parser.instantiate_classes(parser.parse_args(arguments))
+    names = given.metrics.split(",")
+    if given.folders:
+        if len(given.folders) != 2 or given.checkpoint:
+            raise ValueError("give two folders or .zips of images, REAL FAKE, or else --checkpoint")
+        real, fake = given.folders
+        scored = of_folders(real, fake, names, chosen(given))
+    elif given.checkpoint:
+        scored = of_checkpoint(given, names)
+    else:
+        raise ValueError("give --checkpoint, or two folders or .zips of images: ganzoo evaluate REAL FAKE")
+    show(scored, given.json)
+
+
+def evaluate_parser(arguments: list[str]) -> Parser:
+    for name in ganzoo.__all__:
+        getattr(ganzoo, name)
+    parser = Parser(prog="ganzoo evaluate", description=EVALUATE)
+    parser.add_argument("folders", nargs="*", metavar="REAL FAKE", help="two folders or .zips of images")
+    parser.add_argument("--checkpoint", type=Path | None, help="a .ckpt file of a run")
+    parser.add_subclass_arguments(DataModule, "data", required=False, help="the data, if not those of the run")
+    parser.add_argument("--metrics", default="fd,kd,is,prdc", help="of fid, kid, is, prdc, memorisation; fd, kd (%(default)s)")
+    parser.add_argument("--extractor", default="inception", help=f"one of {', '.join(EXTRACTORS)} (%(default)s)")
+    parser.add_argument("--weights", type=Path | None, help="the extractor's, instead of downloading them")
+    parser.add_argument("--n", type=int, default=50_000, help="samples of the checkpoint (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
+    parser.add_argument("--split", choices=["train", "held_out"], default="train", help="real images (%(default)s)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")
+    parser.add_argument("--precision", choices=["float32", "tf32"], help="of the features (float32; on CUDA tf32)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, on stdout, instead of a table")
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--checkpoint", type=Path)
+    checkpoint = first.parse_known_args(arguments)[0].checkpoint
+    if checkpoint and (config := run_folder(checkpoint) / "config.yaml").is_file():
+        parser.set_defaults({"data": yaml.safe_load(config.read_text())["data"]})
+    return parser
+
+
+def chosen(given: Any) -> Extractor:
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
+    return extractor(given.extractor, given.weights).to(torch.device(device), given.precision)
+
+
+def of_folders(real: str, fake: str, names: list[str], by: Extractor) -> list[Stamped]:
+    fakes = FileImages(fake)
+    return Evaluator(names, by, FileImages(real), split="given")(fakes, origin(Path(fake).name, fakes.content(), by.device))
+
+
+def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
+    if given.n < 1:
+        raise ValueError("--n must be at least 1")
+    game = load(given.checkpoint)
+    by = chosen(given)
+    if given.data is None:
+        raise ValueError(f"no config.yaml beside {given.checkpoint} names its data: give --data MNIST, say, and --data.root")
+    given.data.prepare_data()
+    given.data.setup()
+    real, held_out = split_of(given.data, given.split)
+    evaluator = Evaluator(names, by, real, split=given.split, held_out=held_out)
+    raw = given.checkpoint.read_bytes()
+    step = torch.load(given.checkpoint, map_location="cpu", weights_only=True)["global_step"]
+    scored = evaluate(evaluator, game.to(by.device), given.n, given.seed, hashlib.sha256(raw).hexdigest()[:16], step)
+    stamp.append(run_folder(given.checkpoint) / "scores.jsonl", scored)
+    return scored
+
+
+def run_folder(checkpoint: Path) -> Path:
+    """Of a checkpoint in RUN/checkpoints; of another one, its own folder."""
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+
+
+def show(scored: list[Stamped], as_json: bool) -> None:
+    if as_json:
+        print("\n".join(json.dumps(score.row()) for score in scored))
+    else:
+        print(table(scored))
+
+
+COMPARE = """A table of the runs' latest scores, best first. Scores are ranked only if they were measured by the same protocol:
+otherwise the fields that differ are named. A RUN is a run folder or a scores.jsonl."""
+
+
+def compare_command(arguments: list[str]) -> None:
+    """`ganzoo compare`."""
+    parser = argparse.ArgumentParser("ganzoo compare", description=COMPARE, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--by", help="the score to rank by (the first that all runs have)")
+    given = parser.parse_args(arguments)
+    latest = {str(run): {score.protocol.metric: score for score in stamp.read(scores_file(run))} for run in given.runs}
+    shared = [name for name in next(iter(latest.values())) if all(name in scored for scored in latest.values())]
+    by = given.by or next(iter(shared), None)
+    if by is None or by not in shared:
+        names = "; ".join(f"{run} has {', '.join(scored)}" for run, scored in latest.items())
+        raise ValueError(f"the runs have no score {by or ''} in common: {names}".replace("  ", " "))
+    differences = [note for name in shared for note in differing(name, latest)]
+    order = list(latest) if differences else ranked(latest, by)
+    Console(width=1000).print(comparison(latest, shared, order))  # long lines rather than cut numbers
+    if differences:
+        raise ValueError("not ranked, for these cannot be compared: " + "; ".join(differences))
+
+
+def scores_file(run: Path) -> Path:
+    path = run / "scores.jsonl" if run.is_dir() else run
+    if not path.is_file():
+        raise FileNotFoundError(f"there are no scores at {path.absolute()}: ganzoo evaluate --checkpoint writes them")
+    return path
+
+
+def differing(metric: str, latest: dict[str, dict[str, Stamped]]) -> list[str]:
+    """In which field the runs' protocols of a metric differ from the first run's."""
+    (first, scored), *others = latest.items()
+    notes = []
+    for run, theirs in others:
+        if found := stamp.difference(scored[metric].protocol, theirs[metric].protocol):
+            notes.append(f"{metric}: {found[0]} is {found[1]} in {first} and {found[2]} in {run}")
+    return notes
+
+
+def ranked(latest: dict[str, dict[str, Stamped]], by: str) -> list[str]:
+    return sorted(latest, key=lambda run: latest[run][by].value, reverse=greater_is_better(by))
+
+
+def comparison(latest: dict[str, dict[str, Stamped]], metrics: list[str], order: list[str]) -> Table:
+    made = Table("run", "variant", "images seen", *metrics, box=None, pad_edge=False)
+    for run in order:
+        scored = latest[run]
+        of = scored[metrics[0]].origin
+        values = [
+            f"{s.value:.4g}" + (f" +- {s.error:.2g}" if s.error is not None else "") for s in (scored[m] for m in metrics)
+        ]
+        made.add_row(run, of.name, "" if of.images_seen is None else f"{of.images_seen:,}", *values)
+    return made
