@@ -15,7 +15,10 @@ import ganzoo
 from ganzoo.__main__ import main
 from ganzoo.game import draw_from
 
-DIGITS = ["fit", "--config", "dcgan_digits.yaml", "--trainer.accelerator", "cpu", "--data.batch_size", "4"]
+DIGITS = [
+    *("fit", "--config", "dcgan_digits.yaml", "--trainer.accelerator", "cpu", "--data.batch_size", "4"),
+    *("--evaluation.every_steps", "null"),
+]
 SMALL = [
     *("--model.generator", "DCGANGenerator", "--model.generator.width", "4"),
     *("--model.discriminator", "DCGANDiscriminator", "--model.discriminator.width", "4"),

@@ -20,7 +20,7 @@ def test_trains_two_rounds(path, tiny_data, tmp_path, monkeypatch):
     data = yaml.safe_load(path.read_text())["data"]["class_path"]
     if data not in ("Digits", "Gaussians"):
         arguments += ["--data.root", str(tiny_data)]
-    main([*arguments, "--trainer.accelerator", "cpu", "--samples.n", "4"])
+    main([*arguments, "--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"])
     folder = tmp_path / "runs" / path.stem / "version_0"
     assert (folder / "samples" / "step-00000002.png").is_file()
     assert (folder / "checkpoints" / "last.ckpt").is_file()
