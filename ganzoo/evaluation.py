@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -27,6 +27,7 @@ from ganzoo.metrics import scores
 from ganzoo.metrics.extract import Images, extract, rank, world
 from ganzoo.metrics.features import Extractor
 from ganzoo.metrics.frechet import Reference
+from ganzoo.metrics.neighbours import nearest_others
 from ganzoo.metrics.scores import Real
 from ganzoo.metrics.stamp import Origin, Protocol, Stamped
 from ganzoo.pictures import to_bytes
@@ -62,7 +63,7 @@ class Generated:
             yield to_bytes(samples)
 
 
-def prepare(extractor: Extractor, images: RealImages, content: str) -> Real:
+def prepare(extractor: Extractor, images: RealImages, content: str, console: Console) -> Real:
     """The reference's features, from the cache or into it. The cache goes by what the images hold, never by a name.
 
     Raises:
@@ -72,11 +73,14 @@ def prepare(extractor: Extractor, images: RealImages, content: str) -> Real:
         [REFERENCE_VERSION, content, len(images), extractor.name, extractor.weights, extractor.resize, extractor.precision]
     )
     path = default_cache() / f"reference-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-    tensors = cached(path, key, (len(images), extractor.dim))
+    # The first rank looks for all: on several machines some might find what others do not, and wait for them in vain.
+    tensors = shared(cached(path, key, (len(images), extractor.dim)) if rank() == 0 else None)
     if tensors is None:
-        real = extract(extractor, images, len(images), partial(progress, f"features of {len(images):,} real images, once"))
+        real = extract(
+            extractor, images, len(images), partial(progress, console, f"features of {len(images):,} real images, once")
+        )
         gaussian = Reference.of(real.moments, real.features)
-        tensors = {"mean": gaussian.mean.cpu(), "root": gaussian.root.cpu(), "features": real.features}
+        tensors = {"mean": gaussian.mean.cpu(), "root": gaussian.root.cpu(), "features": real.features.cpu()}
         if rank() == 0:
             store(path, key, tensors)
     root, mean = (tensors[name].to(extractor.device) for name in ("root", "mean"))
@@ -92,18 +96,23 @@ def cached(path: Path, key: str, shape: tuple[int, int]) -> dict[str, Tensor] | 
             if (file.metadata() or {}).get("key") != key:
                 raise ValueError("it is of other images")
             tensors = {name: file.get_tensor(name) for name in ("mean", "root", "features")}
-        shapes = [tuple(tensor.shape) for tensor in tensors.values()]
-        if (
-            shapes[0] != shape[1:]
-            or shapes[1][0] != shape[1]
-            or shapes[2] != shape
-            or not all(t.isfinite().all() for t in tensors.values())
-        ):
-            raise ValueError(f"its shapes or values are wrong: {shapes}")
+        of = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        if of != {"mean": shape[1:], "root": (shape[1], min(shape[1], of["root"][-1])), "features": shape}:
+            raise ValueError(f"its shapes are wrong: {of}")
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise ValueError("it holds NaN or infinity")
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         rank_zero_warn(f"the cached statistics {path} cannot be used ({error}): computed anew")
         return None
     return tensors
+
+
+def shared(found: Any) -> Any:
+    """The first rank's."""
+    box = [found]
+    if world() > 1:
+        dist.broadcast_object_list(box)
+    return box[0]
 
 
 def store(path: Path, key: str, tensors: dict[str, Tensor]) -> None:
@@ -121,6 +130,7 @@ class Evaluator:
     Args:
         images, held_out: the real images, and those never trained on where memorisation is asked for.
         split: which part of the data `images` are.
+        console: where bars are shown; standard error if None.
 
     Raises:
         ValueError: a metric that there is not; images that cannot be measured.
@@ -134,29 +144,35 @@ class Evaluator:
         *,
         split: str,
         held_out: RealImages | None = None,
+        console: Console | None = None,
     ) -> None:
+        self.console = console or Console(stderr=True)
         self.metrics = scores.asked(metrics, extractor.name)
         self.extractor, self.split, self.reference = extractor, split, images.content()
-        self.real = prepare(extractor, images, self.reference)
+        self.real = prepare(extractor, images, self.reference, self.console)
+        if "prdc" in self.metrics and rank() == 0:
+            self.real = self.real._replace(nearest=nearest_others(self.real.features, scores.DENSITY_NEIGHBOURS))
         self.held_out: Real | None = None
         if "memorisation" in self.metrics:
             if held_out is None:
                 raise ValueError(
                     "memorisation compares training images with held-out ones: choose data that has both, split train"
                 )
-            self.held_out = prepare(extractor, held_out, held_out.content())
+            self.held_out = prepare(extractor, held_out, held_out.content(), self.console)
 
     def __call__(self, fakes: Images, origin: Origin, *, average: bool | None = None, seed: int | None = None) -> list[Stamped]:
         """Every score of the fakes. With several ranks, all call this, and all get the same."""
-        fake = extract(self.extractor, fakes, len(fakes), partial(progress, f"features of {len(fakes):,} samples"))
+        fake = extract(
+            self.extractor, fakes, len(fakes), partial(progress, self.console, f"features of {len(fakes):,} samples")
+        )
         if len(fakes) < self.extractor.dim and "fd" in self.metrics:
             rank_zero_warn(f"{len(fakes):,} samples of {self.extractor.dim:,} features: too few for the Frechet distance")
-        results = [scores.measure(self.metrics, self.extractor.name, fake, self.real, self.held_out) if rank() == 0 else None]
-        if world() > 1:
-            dist.broadcast_object_list(results)
+        found = scores.measure(self.metrics, self.extractor.name, fake, self.real, self.held_out) if rank() == 0 else None
         return [
-            Stamped(*result.score, self.protocol(name, result.settings, len(fakes), average, seed), origin)
-            for name, result in (results[0] or {}).items()
+            Stamped(
+                result.score.value, result.score.error, self.protocol(name, result.settings, len(fakes), average, seed), origin
+            )
+            for name, result in shared(found).items()
         ]
 
     def protocol(self, name: str, settings: dict[str, int], n: int, average: bool | None, seed: int | None) -> Protocol:
@@ -220,9 +236,8 @@ def commit() -> str | None:
     return told.stdout.strip() or None
 
 
-def progress(what: str, blocks: range) -> Iterable[int]:
+def progress(console: Console, what: str, blocks: range) -> Iterable[int]:
     """The block numbers, with a bar on the first rank's terminal."""
-    console = Console(stderr=True)
     return track(blocks, what, console=console, transient=True, disable=rank() > 0 or not console.is_terminal)
 
 

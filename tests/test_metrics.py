@@ -420,6 +420,8 @@ def test_nearest_others_are_kept_for_the_next_evaluation():
 def test_nearest_others_are_not_the_sample_itself():
     x = torch.tensor([[0.0], [1.0], [3.0], [3.0]])
     assert nearest_others(x, 2).tolist() == [[1, 9], [1, 4], [0, 4], [0, 4]]
+    twice = nearest_others(mixed(50, 16, 0, 1, shift=100).repeat(2, 1), 1)
+    assert 0 <= twice.min() <= twice.max() < 1e-8, "rounding leaves no negative square"
 
 
 def test_precision_and_density_standard_errors():

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
+from ganzoo.data.base import DataModule
 from ganzoo.evaluation import Evaluator, evaluate, split_of
 from ganzoo.game import Game
 from ganzoo.metrics import stamp
@@ -63,8 +64,17 @@ class Evaluation(L.Callback):
     def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
         if self.every_steps is not None:
             data = trainer.datamodule  # type: ignore[attr-defined]
+            if not isinstance(data, DataModule):
+                raise ValueError("Evaluation takes the real images from a ganzoo DataModule: give trainer.fit one")
             images, held_out = split_of(data, self.split)
-            self._evaluator = Evaluator(self.metrics, self._by.to(game.device), images, split=self.split, held_out=held_out)
+            self._evaluator = Evaluator(
+                self.metrics,
+                self._by.to(game.device),
+                images,
+                split=self.split,
+                held_out=held_out,
+                console=getattr(trainer.progress_bar_callback, "console", None),  # below its bar, not across it
+            )
 
     def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
         if self.every_steps is not None and trainer.global_step % self.every_steps == 0:

@@ -52,7 +52,9 @@ class ProgressBar(LightningProgressBar):
             self.line(trainer, game)
 
     def on_train_end(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
-        if not self.bar:
+        if self.bar:
+            self.bar.update(self.task, terms=summary(trainer, game))
+        else:
             self.line(trainer, game)
         self.stop()
 

@@ -50,8 +50,9 @@ def extract(extractor: Extractor, images: Images, n: int, track: Callable[[range
         shares: list[list[tuple[int, Tensor, Tensor | None]]] = [[] for _ in range(world())]
         dist.all_gather_object(shares, parts)
         parts = sorted((part for share in shares for part in share), key=lambda part: part[0])
+    features = torch.cat([features for _, features, _ in parts]).to(extractor.device)
     classes = [logits for _, _, logits in parts if logits is not None]
-    return Extracted(moments, torch.cat([features for _, features, _ in parts]), torch.cat(classes) if classes else None)
+    return Extracted(moments, features, torch.cat(classes).to(extractor.device) if classes else None)
 
 
 def rank() -> int:

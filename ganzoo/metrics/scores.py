@@ -28,6 +28,7 @@ class Real(NamedTuple):
 
     gaussian: Reference
     features: Tensor  # float32 [n, d]
+    nearest: Tensor | None = None  # [n, 5], squared distances to the nearest others, if they are at hand
 
 
 class Result(NamedTuple):
@@ -55,7 +56,8 @@ def inception(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, R
 
 
 def prdc(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
-    scores = neighbourhood(fake.features, real.features, k=NEIGHBOURS, density_k=DENSITY_NEIGHBOURS)
+    k = {"k": NEIGHBOURS, "density_k": DENSITY_NEIGHBOURS}
+    scores = neighbourhood(fake.features, real.features, **k, real_nearest=real.nearest)
     neighbours = (NEIGHBOURS, NEIGHBOURS, DENSITY_NEIGHBOURS, DENSITY_NEIGHBOURS)
     every = zip(METRICS["prdc"].scores, scores, neighbours, strict=True)
     return {name: Result(score, {"neighbours": k}) for name, score, k in every}
