@@ -124,7 +124,7 @@ def test_inceptions_scores_are_torch_fidelitys(tmp_path, inception_weights, caps
     ours = {row["metric"]: row["value"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
     theirs = torch_fidelity.calculate_metrics(
         input1="fake", input2="real", cuda=False, fid=True, kid=True, isc=True, prc=True, verbose=False, cache=False,
-        kid_subset_size=n, feature_extractor="inception-v3-compat", feature_layer_prc="2048",
+        kid_subset_size=n // 2, feature_extractor="inception-v3-compat", feature_layer_prc="2048",
         feature_extractor_weights_path=str(inception_weights),
     )  # fmt: skip
     assert ours["fid"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
@@ -334,7 +334,7 @@ def test_scores_are_written_and_read_back(tmp_path):
     assert stamp.read(tmp_path / "scores.jsonl") == [*scores, scores[0]]
     protocol = scores[1].protocol
     assert (protocol.metric, protocol.n_fake, protocol.n_real) == ("kd_tiny", 30, 40)
-    assert protocol.settings == {"subsets": 100, "subset_size": 30}
+    assert protocol.settings == {"subsets": 100, "subset_size": 15}
     assert scores[0].origin.torch == torch.__version__
     (tmp_path / "scores.jsonl").write_text('{"metric": "fid"}\n')
     with pytest.raises(ValueError, match=r"line 1 of .* is no score"):
@@ -496,3 +496,19 @@ def test_two_processes_measure_what_one_does(tmp_path):
     assert len(one) == 9
     for name, value in one.items():
         assert two[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
+def test_two_devices_measure_while_training(tmp_path):
+    script = Path(__file__).parent / "two_fits.py"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = tmp_path / "runs/dcgan_digits/version_0"
+    together = stamp.read(run / "scores.jsonl")
+    assert [score.origin.step for score in together] == [2] * 6 + [4] * 6, "written once"
+    assert (run / "checkpoints/best.ckpt").is_file()
+    arguments = ["--extractor", "tiny", "--n", "20", "--metrics", "fd,kd,prdc", "--device", "cpu", "--split", "held_out"]
+    main(["evaluate", "--checkpoint", str(run / "checkpoints/last.ckpt"), *arguments])
+    alone = stamp.read(run / "scores.jsonl")[12:]
+    assert [score.protocol for score in alone] == [score.protocol for score in together[6:]]
+    assert [score.value for score in alone] == pytest.approx([score.value for score in together[6:]], rel=1e-6, abs=1e-9)

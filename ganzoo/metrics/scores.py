@@ -44,7 +44,8 @@ def fd(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
 
 
 def kd(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
-    size = min(SUBSET_SIZE, len(fake.features), len(real.features))
+    n = min(len(fake.features), len(real.features))
+    size = SUBSET_SIZE if n >= SUBSET_SIZE else n // 2  # subsets of all there is would all be the same
     score = kernel_distance(fake.features, real.features, subsets=SUBSETS, subset_size=size)
     return {"kd": Result(score, {"subsets": SUBSETS, "subset_size": size})}
 
