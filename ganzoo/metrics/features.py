@@ -11,12 +11,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 CLIP = "clip-vit-l-14-336px"  # CMMD's (arXiv:2401.09603)
 DINOV2 = "dinov2-vit-l-14"  # FD-DINOv2's (arXiv:2306.04675)
@@ -37,7 +39,8 @@ class Extractor:
     def __init__(self, name: str, network: nn.Module, dim: int, resize: str) -> None:
         self.name, self.dim, self.resize = name, dim, resize
         self.weights = hash_of_weights(network)
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # twice as fast, on CPUs too
+        # Channels last and without batch normalisation's own pass, a CPU takes a third to a half of the time.
+        self.network = folded(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
         self.to(torch.device("cpu"))
 
     def to(self, device: torch.device, precision: str | None = None) -> "Extractor":
@@ -52,7 +55,7 @@ class Extractor:
             raise ValueError(f"the precision of features is float32, or tf32 on CUDA, not {precision} on {device.type}")
         self.device = device
         self.network.to(device)
-        self.chunk = 250 if fast else 32
+        self.chunk = 250 if fast else 16
         self._forward = torch.compile(self.network) if self.precision == "tf32" else self.network
         return self
 
@@ -209,6 +212,20 @@ def tf32(allowed: bool) -> Iterator[None]:
         yield
     finally:
         cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode with every batch normalisation multiplied into the convolution before it.
+
+    In these networks a normalisation that is listed next after a convolution also follows it.
+    """
+    for (_, convolution), (name, norm) in pairwise(list(network.named_modules())):
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None and norm.running_var is not None  # the statistics of a trained network
+            statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+            convolution.weight, convolution.bias = fuse_conv_bn_weights(convolution.weight, convolution.bias, *statistics)
+            network.set_submodule(name, getattr(norm, "act", nn.Identity()))  # timm's normalisations bring their activation
+    return network
 
 
 def hash_of_weights(network: nn.Module) -> str:

@@ -81,15 +81,16 @@ class Metric(NamedTuple):
     """What can be asked for together, and the scores that it gives."""
 
     scores: tuple[str, ...]
+    least: int  # samples, of the fakes and of the reals
     measure: Callable[[Extracted, Real, Real | None], dict[str, Result]]
 
 
 METRICS = {
-    "fd": Metric(("fd",), fd),
-    "kd": Metric(("kd",), kd),
-    "is": Metric(("is",), inception),
-    "prdc": Metric(("precision", "recall", "density", "coverage"), prdc),
-    "memorisation": Metric(("memorised_share", "memorised_ratio"), memory),
+    "fd": Metric(("fd",), 2, fd),
+    "kd": Metric(("kd",), 4, kd),
+    "is": Metric(("is",), SPLITS, inception),
+    "prdc": Metric(("precision", "recall", "density", "coverage"), DENSITY_NEIGHBOURS + 1, prdc),
+    "memorisation": Metric(("memorised_share", "memorised_ratio"), 1, memory),
 }
 
 
@@ -105,6 +106,13 @@ def asked(names: Sequence[str], extractor: str) -> list[str]:
         if name in INCEPTIONS and extractor != "inception":
             raise ValueError(f"{name} is Inception's: ask {extractor} for {INCEPTIONS[name]}, or choose --extractor inception")
     return list(dict.fromkeys(INCEPTIONS.get(name, name) for name in names))
+
+
+def refuse_too_few(names: Sequence[str], extractor: str, n: int, what: str) -> None:
+    """Raise ValueError if n images are too few for one of the metrics that a user's names mean."""
+    for name in asked(names, extractor):
+        if n < METRICS[name].least:
+            raise ValueError(f"{name} needs at least {METRICS[name].least} images: there are {n} {what}")
 
 
 def reported(names: Sequence[str], extractor: str) -> list[str]:
