@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
 import torch
 import yaml
 from rich.console import Console
@@ -19,7 +20,7 @@ from ganzoo.explain import Parser
 from ganzoo.loading import load
 from ganzoo.metrics import stamp
 from ganzoo.metrics.features import EXTRACTORS, Extractor, extractor
-from ganzoo.metrics.scores import greater_is_better
+from ganzoo.metrics.scores import greater_is_better, usual
 from ganzoo.metrics.stamp import Stamped
 
 EVALUATE = """Scores of a checkpoint's samples, or of a folder of images, against real images.
@@ -31,11 +32,15 @@ A checkpoint's data are those of its run's config.yaml unless --data names other
 the run's folder."""
 
 
+class AsWritten(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Help whose description keeps its lines."""
+
+
 def evaluate_command(arguments: list[str]) -> None:
     """`ganzoo evaluate`."""
     parser = evaluate_parser(arguments)
     given = parser.instantiate_classes(parser.parse_args(arguments))
-    names = given.metrics.split(",")
+    names = given.metrics.replace(" ", "").split(",") if given.metrics else usual(given.extractor)
     if given.folders:
         if len(given.folders) != 2 or given.checkpoint:
             raise ValueError("give two folders or .zips of images, REAL FAKE, or else --checkpoint")
@@ -51,16 +56,16 @@ def evaluate_command(arguments: list[str]) -> None:
 def evaluate_parser(arguments: list[str]) -> Parser:
     for name in ganzoo.__all__:
         getattr(ganzoo, name)
-    parser = Parser(prog="ganzoo evaluate", description=EVALUATE)
+    parser = Parser(prog="ganzoo evaluate", description=EVALUATE, formatter_class=AsWritten)
     parser.add_argument("folders", nargs="*", metavar="REAL FAKE", help="two folders or .zips of images")
     parser.add_argument("--checkpoint", type=Path | None, help="a .ckpt file of a run")
     parser.add_subclass_arguments(DataModule, "data", required=False, help="the data, if not those of the run")
-    parser.add_argument("--metrics", default="fd,kd,is,prdc", help="of fid, kid, is, prdc, memorisation; fd, kd (%(default)s)")
-    parser.add_argument("--extractor", default="inception", help=f"one of {', '.join(EXTRACTORS)} (%(default)s)")
+    parser.add_argument("--metrics", help="of fid, kid, is, prdc, memorisation; fd, kd (all but memorisation)")
+    parser.add_argument("--extractor", default="inception", help=f"one of {', '.join(EXTRACTORS)}")
     parser.add_argument("--weights", type=Path | None, help="the extractor's, instead of downloading them")
-    parser.add_argument("--n", type=int, default=50_000, help="samples of the checkpoint (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
-    parser.add_argument("--split", choices=["train", "held_out"], default="train", help="real images (%(default)s)")
+    parser.add_argument("--n", type=int, default=50_000, help="samples of the checkpoint")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--split", choices=["train", "held_out"], default="train", help="real images")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")
     parser.add_argument("--precision", choices=["float32", "tf32"], help="of the features (float32; on CUDA tf32)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, on stdout, instead of a table")

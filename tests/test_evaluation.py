@@ -28,7 +28,7 @@ from ganzoo.evaluation import Evaluator, Generated, origin
 from ganzoo.listing import CONFIGS
 from ganzoo.metrics import extract, features, stamp
 from ganzoo.metrics.features import Extractor, extractor
-from ganzoo.metrics.scores import asked, reported
+from ganzoo.metrics.scores import asked, reported, usual
 
 NOBODY = origin("nobody", "nothing", torch.device("cpu"))
 
@@ -332,6 +332,9 @@ def test_only_inceptions_scores_have_inceptions_names():
     assert reported(["fd", "is"], "effnet-lite0") == ["fd_effnet_lite0", "is_effnet_lite0"]
     with pytest.raises(ValueError, match="fid is Inception's: ask effnet-lite0 for fd"):
         asked(["fid"], "effnet-lite0")
+    with pytest.raises(ValueError, match="dinov2 has no classes: leave out is"):
+        asked(["fd", "is"], "dinov2")
+    assert usual("dinov2") == ["fd", "kd", "prdc"]
     with pytest.raises(ValueError, match="no metric fidd"):
         asked(["fidd"], "inception")
 

@@ -18,6 +18,7 @@ from ganzoo.metrics.score import Score
 
 INCEPTIONS = {"fid": "fd", "kid": "kd"}  # names that mean Inception's features, and what they are a case of
 VERSION = 1  # raise it when the same features would give other scores
+WITHOUT_CLASSES = ("dinov2", "clip")  # extractors that give no logits
 SUBSETS, SUBSET_SIZE = 100, 1000  # arXiv:1801.01401's code
 SPLITS = 10  # arXiv:1606.03498
 NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # arXiv:1904.06991, arXiv:2002.09797
@@ -51,8 +52,7 @@ def kd(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
 
 
 def inception(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
-    if fake.logits is None:
-        raise ValueError("this extractor has no classes: leave out is, or choose --extractor inception or effnet-lite0")
+    assert fake.logits is not None  # `asked` refuses other extractors
     return {"is": Result(inception_score(fake.logits, splits=SPLITS), {"splits": SPLITS})}
 
 
@@ -98,14 +98,21 @@ def asked(names: Sequence[str], extractor: str) -> list[str]:
     """The keys of METRICS that a user's names mean.
 
     Raises:
-        ValueError: an unknown name, or one that belongs to Inception asked of another extractor.
+        ValueError: an unknown name, one that belongs to Inception asked of another extractor, or `is` of one without classes.
     """
     for name in names:
         if name not in METRICS and name not in INCEPTIONS:
             raise ValueError(f"there is no metric {name}: choose from fid, kid, is, prdc, memorisation, fd, kd")
         if name in INCEPTIONS and extractor != "inception":
             raise ValueError(f"{name} is Inception's: ask {extractor} for {INCEPTIONS[name]}, or choose --extractor inception")
+        if name == "is" and extractor in WITHOUT_CLASSES:
+            raise ValueError(f"{extractor} has no classes: leave out is, or choose --extractor inception or effnet-lite0")
     return list(dict.fromkeys(INCEPTIONS.get(name, name) for name in names))
+
+
+def usual(extractor: str) -> list[str]:
+    """What is measured if nothing is asked for."""
+    return ["fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
 
 
 def refuse_too_few(names: Sequence[str], extractor: str, n: int, what: str) -> None:
