@@ -8,21 +8,19 @@ probe is n other images, harmed in one way. A score that can be trusted is small
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
 
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
-from rich.console import Console
-from rich.table import Table
 
 from ganzoo.data.base import Samples
 from ganzoo.data.native import FileImages, SampleImages
 from ganzoo.evaluation import Evaluator, origin
 from ganzoo.metrics.extract import BLOCK
-from ganzoo.metrics.features import extractor
+from ganzoo.metrics.features import Extractor, extractor
 
 Images = np.ndarray  # uint8 [N, 3, H, W]
 
@@ -77,6 +75,17 @@ def probes(train: Images, classes: np.ndarray, test: Images, references: int, n:
     }
 
 
+def measured(train: str, test: str, references: int, n: int, by: Extractor) -> Iterator[tuple[str, dict[str, float]]]:
+    """Every probe's name and its scores."""
+    (train_images, classes), (test_images, _) = read(train), read(test)
+    reference, held_out = (SampleImages(Samples(images[:references])) for images in (train_images, test_images[n:]))
+    metrics = ["fd", "kd", "prdc", "memorisation"]
+    evaluator = Evaluator(metrics, by, reference, split="train", held_out=held_out)
+    for name, images in probes(train_images, classes, test_images, references, n).items():
+        scores = evaluator(SampleImages(Samples(images)), origin(name, "", by.device))
+        yield name, {score.protocol.metric.removesuffix("_effnet_lite0"): score.value for score in scores}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train")
@@ -86,18 +95,11 @@ def main() -> None:
     parser.add_argument("--extractor", default="effnet-lite0")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
-    (train, classes), (test, _) = read(given.train), read(given.test)
     by = extractor(given.extractor).to(torch.device(given.device))
-    reference, held_out = (SampleImages(Samples(images[: given.references])) for images in (train, test[given.n :]))
-    metrics = ["fd", "kd", "prdc", "memorisation"]
-    evaluator = Evaluator(metrics, by, reference, split="train", held_out=held_out)
-    table = Table("probe", "FD", "KD x 1000", "precision", "recall", "density", "coverage", "nearer to train", box=None)
-    for name, images in probes(train, classes, test, given.references, given.n).items():
-        scores = evaluator(SampleImages(Samples(images)), origin(name, "", by.device))
-        fd, kd, *others = (score.value for score in scores)
-        print(name, [f"{score.value:.4g}" for score in scores], flush=True)
-        table.add_row(name, f"{fd:.1f}", f"{1000 * kd:.1f}", *(f"{value:.2f}" for value in others[:5]))
-    Console(width=120).print(table)
+    print("| probe | FD | KD x 1000 | precision | recall | density | coverage | nearer to train |")
+    for name, scores in measured(given.train, given.test, given.references, given.n, by):
+        fd, kd, *others, _ = scores.values()
+        print("|", " | ".join([name, f"{fd:.1f}", f"{1000 * kd:.1f}", *(f"{value:.2f}" for value in others)]), "|", flush=True)
 
 
 if __name__ == "__main__":

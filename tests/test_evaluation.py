@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch_fidelity
 import yaml
-from conftest import REAL_DATA, TINY
+from conftest import REAL_DATA, REPOSITORY, TINY
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -536,3 +536,24 @@ def test_two_devices_measure_while_training(tmp_path):
     alone = stamp.read(run / "scores.jsonl")[12:]
     assert [score.protocol for score in alone] == [score.protocol for score in together[6:]]
     assert [score.value for score in alone] == pytest.approx([score.value for score in together[6:]], rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not (REAL_DATA / "cifar10-jpeg").exists(), reason="needs cifar10-jpeg in GANZOO_TEST_DATA")
+def test_effnet_lite0_sees_what_is_wrong_with_cifar10():
+    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+    import extractor_probes
+
+    train, test = (str(REAL_DATA / "cifar10-jpeg" / f"{part}.zip") for part in ("train", "test"))
+    scores = dict(extractor_probes.measured(train, test, 300, 150, extractor("effnet-lite0")))
+    fd = {name: score["fd"] for name, score in scores.items()}
+    assert fd["test images, n = 15"] > fd["test images, n = 50"] > fd["test images"]
+    assert abs(scores["test images"]["kd"]) < 0.01
+    for harms in (["blur 0.5 px", "blur 1 px", "blur 2 px"], ["noise sigma 5", "noise sigma 15", "noise sigma 40"]):
+        assert fd["other training images"] < fd[harms[1]] < fd[harms[2]]
+        assert scores["test images"]["kd"] < scores[harms[0]]["kd"] < scores[harms[1]]["kd"] < scores[harms[2]]["kd"]
+    assert scores["JPEG q90"]["kd"] < scores["JPEG q50"]["kd"]
+    assert fd["other training images"] < fd["5 classes kept"] < fd["15 images repeated"]
+    assert fd["copies of references"] == min(fd.values())
+    assert scores["copies of references"]["memorised_share"] > 0.95
