@@ -413,7 +413,7 @@ def test_training_with_and_without_evaluation_ends_the_same(tmp_path):
 def test_the_embedded_demos_choose_the_extractor_that_works_offline(tmp_path):
     for path in CONFIGS.glob("*_digits.yaml"):
         assert yaml.safe_load(path.read_text())["evaluation"]["extractor"] == "effnet-lite0"
-    main([*SMALL, "--evaluation.n", "3"])
+    main([*SMALL, "--evaluation.n", "4"])
     scores = stamp.read(tmp_path / "runs/dcgan_digits/version_0/scores.jsonl")
     assert {score.protocol.metric for score in scores} == {"fd_effnet_lite0", "kd_effnet_lite0"}
 
