@@ -39,7 +39,7 @@ class Extractor:
     def __init__(self, name: str, network: nn.Module, dim: int, resize: str) -> None:
         self.name, self.dim, self.resize = name, dim, resize
         self.weights = hash_of_weights(network)
-        # Channels last and without batch normalisation's own pass, a CPU takes a third to a half of the time.
+        # Channels last and without batch normalisation's own pass, a CPU takes about half the time.
         self.network = folded(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
         self.to(torch.device("cpu"))
 
