@@ -25,6 +25,7 @@ from ganzoo.callbacks.evaluation import Evaluation
 from ganzoo.callbacks.progress import ProgressBar
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.data.base import DataModule
+from ganzoo.evaluation import table
 from ganzoo.explain import Parser, nearest
 from ganzoo.game import Game, draw_from
 from ganzoo.listing import CONFIGS, listing
@@ -123,6 +124,8 @@ class CLI(LightningCLI):
         folder = self.trainer.log_dir  # a broadcast: all ranks ask
         if self.trainer.is_global_zero and folder:
             print(f"run folder: {folder}\nsamples: {self.config_init.fit.samples.path}", file=sys.stderr)
+            if self.config_init.fit.evaluation.scores:
+                print(table(self.config_init.fit.evaluation.scores), file=sys.stderr)
 
 
 class SaveConfig(SaveConfigCallback):

@@ -426,7 +426,9 @@ def test_evaluation_while_training(tmp_path, capsys):
     assert scores[0].protocol.split == "held_out", "as the config says"
     assert scores[0].protocol.average
     assert "score/fd_tiny" in (run / "metrics.csv").read_text()
-    assert "fd_tiny" in capsys.readouterr().err.splitlines()[-3], "in the progress bar"
+    shown = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("step 4/4") and "fd_tiny" in line for line in shown), "in the progress bar"
+    assert shown[-1].startswith("20 samples, 297 real images (held_out"), "a table at the end"
     distance = [score.value for score in scores if score.protocol.metric == "fd_tiny"]
     best = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     assert best["global_step"] == (3, 4)[int(np.argmin(distance))]
