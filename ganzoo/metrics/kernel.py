@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganzoo.metrics.features import tf32
 from ganzoo.metrics.score import Score, check_features
 
 CHUNK = 1024  # rows of a kernel matrix in memory at a time
@@ -15,7 +16,8 @@ CHUNK = 1024  # rows of a kernel matrix in memory at a time
 def kernel_distance(fake: Tensor, real: Tensor, *, subsets: int = 100, subset_size: int = 1000) -> Score:
     """Unbiased MMD^2 under the kernel (x'y / d + 1)^3, mean over random subsets; its expectation does not depend on n.
 
-    The subsets are those of torch-fidelity 0.4.0, and so are the values. In float64, which TF32 and autocast leave alone.
+    The subsets are those of torch-fidelity 0.4.0, and so are the values. Products are in the features' own
+    precision, sums in float64; TF32 and autocast are kept out.
 
     Args:
         fake, real: features [n, d] each, on one device.
@@ -75,11 +77,12 @@ def membership(subsets: Tensor, x: Tensor) -> Tensor:
 
 def weighted_sums(x: Tensor, of_x: Tensor, y: Tensor, of_y: Tensor) -> Tensor:
     """Sum over i and j of of_x[i, s] k(x_i, y_j) of_y[j, s], for x and y [n, d], of_x and of_y [n, subsets]: [subsets]."""
-    y = y.double() / y.shape[1]
-    sums = [
-        ((part.double() @ y.T).add_(1).pow_(3) @ of_y * weight).sum(0)
-        for part, weight in zip(x.split(CHUNK), of_x.split(CHUNK), strict=True)
-    ]
+    y = y / y.shape[1]
+    with tf32(False), torch.autocast(x.device.type, enabled=False):
+        sums = [
+            ((part @ y.T).double().add_(1).pow_(3) @ of_y * weight).sum(0)
+            for part, weight in zip(x.split(CHUNK), of_x.split(CHUNK), strict=True)
+        ]
     return torch.stack(sums).sum(0)
 
 
