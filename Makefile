@@ -1,7 +1,7 @@
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ /'
 
-test:            ## the tests, four to six minutes on two cores
+test:            ## the tests, three to five minutes on two cores
 	pytest
 
 slow:            ## the tests that take longer

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import pytorch_fid.fid_score
-import pytorch_fid.inception
 import torch
 import torch_fidelity.feature_extractor_inceptionv3 as fidelity_inception
 from torch import Tensor, nn
@@ -31,7 +29,7 @@ from ganzoo.metrics.frechet import Reference, frechet_distance, moments_of
 
 
 def random_weights(path: Path) -> Path:
-    """Inception's weights as torch-fidelity names them, random."""
+    """Inception's weights as torch-fidelity names them, random, but such that features vary from image to image."""
     load, download = fidelity_inception.FeatureExtractorInceptionV3.load_state_dict, fidelity_inception.load_state_dict_from_url
     fidelity_inception.FeatureExtractorInceptionV3.load_state_dict = lambda self, state: None
     fidelity_inception.load_state_dict_from_url = lambda *_, **__: None
@@ -48,6 +46,8 @@ def random_weights(path: Path) -> Path:
 
 def extractors(weights: Path, device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
     """uint8 images [N, 3, H, W] -> features [N, 2048], by each package at its default settings and batch size."""
+    import pytorch_fid.inception
+
     pytorch_fid.inception.load_state_dict_from_url = lambda *_, **__: torch.load(weights)
     theirs = pytorch_fid.inception.InceptionV3([3]).to(device).eval()
     fidelity = fidelity_inception.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights)).to(device)
@@ -66,6 +66,8 @@ def extractors(weights: Path, device: torch.device) -> dict[str, Callable[[Tenso
 
 def distances(n: int) -> dict[str, Callable[[], float]]:
     """The distance of two sets of n features of 2048 dimensions from their means and covariances, by each package."""
+    import pytorch_fid.fid_score
+
     torch.manual_seed(0)
     mixing = torch.randn(2048, 2048).div_(45)
     real, fake = (torch.randn(n, 2048) @ mixing + shift for shift in (0.0, 0.1))

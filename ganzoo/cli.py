@@ -18,7 +18,6 @@ from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
 
-import ganzoo
 from ganzoo import scoring
 from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.evaluation import Evaluation
@@ -29,7 +28,7 @@ from ganzoo.evaluation import table
 from ganzoo.explain import Parser, nearest
 from ganzoo.game import Game, draw_from
 from ganzoo.listing import CONFIGS, listing
-from ganzoo.loading import load
+from ganzoo.loading import import_all, load
 from ganzoo.pictures import picture, save_each
 
 
@@ -49,8 +48,7 @@ def run(command: str, arguments: list[str]) -> None:
 
 
 def train(arguments: list[str]) -> None:
-    for name in ganzoo.__all__:
-        getattr(ganzoo, name)  # jsonargparse knows classes by their short names once they are imported
+    import_all()
     for noise in QUIET:
         warnings.filterwarnings("ignore", noise)
     advice = logging.getLogger("lightning.pytorch.utilities.rank_zero")

@@ -54,7 +54,7 @@ class Duel(Game):
         self.minibatches = self.discriminator_steps = discriminator_steps
         self.lr = {"generator": lr, "discriminator": lr if discriminator_lr is None else discriminator_lr}
         self.betas, self.decay = betas, decay
-        self.average_decay, self.averaged = average_decay, average_decay is not None
+        self.average_decay = average_decay
         self.average = None if average_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
@@ -89,6 +89,10 @@ class Duel(Game):
     def fake(self, n: int) -> Tensor:
         """What the generator in training makes of new noise, [n, *shape]."""
         return self.generator(self.latent(n))
+
+    @property
+    def averaged(self) -> bool:
+        return self.average is not None
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.data.base import DataModule
-from ganzoo.data.decode import default_cache, replacing
+from ganzoo.data.cache import default_cache, replacing
 from ganzoo.data.native import FileImages, SampleImages
 from ganzoo.game import Game, draw_from
 from ganzoo.metrics import scores
@@ -148,7 +148,7 @@ class Evaluator:
     ) -> None:
         self.console = console or Console(stderr=True)
         self.metrics = scores.asked(metrics, extractor.name)
-        scores.refuse_too_few(metrics, extractor.name, len(images), "real ones")
+        scores.refuse_too_few(self.metrics, len(images), "real ones")
         self.extractor, self.split, self.reference = extractor, split, images.content()
         self.real = prepare(extractor, images, self.reference, self.console)
         if "prdc" in self.metrics and rank() == 0:
@@ -163,7 +163,7 @@ class Evaluator:
 
     def __call__(self, fakes: Images, origin: Origin, *, average: bool | None = None, seed: int | None = None) -> list[Stamped]:
         """Every score of the fakes. With several ranks, all call this, and all get the same."""
-        scores.refuse_too_few(self.metrics, self.extractor.name, len(fakes), "samples")
+        scores.refuse_too_few(self.metrics, len(fakes), "samples")
         fake = extract(
             self.extractor, fakes, len(fakes), partial(progress, self.console, f"features of {len(fakes):,} samples")
         )

@@ -32,7 +32,6 @@ class Game(L.LightningModule):
     """
 
     minibatches = 1  # of real data in one round
-    averaged = False  # whether `sample` draws from a weight average
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Lightning's save_hyperparameters() mixes up what subclasses were given and what they passed on: keep the former.
@@ -73,6 +72,11 @@ class Game(L.LightningModule):
 
     def after_turn(self, player: str) -> None:
         """In place, after the player's weights have moved: weight averages, weight clipping."""
+
+    @property
+    def averaged(self) -> bool:
+        """Whether `sample` draws from a weight average."""
+        return False
 
     def sample(self, n: int) -> Tensor:
         """n samples, float32 [n, *shape], images in [-1, 1]."""

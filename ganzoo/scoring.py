@@ -12,12 +12,11 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-import ganzoo
 from ganzoo.data.base import DataModule
 from ganzoo.data.native import FileImages
 from ganzoo.evaluation import Evaluator, evaluate, origin, split_of, table
 from ganzoo.explain import Parser
-from ganzoo.loading import load
+from ganzoo.loading import game_of, import_all, read
 from ganzoo.metrics import stamp
 from ganzoo.metrics.features import EXTRACTORS, Extractor, extractor
 from ganzoo.metrics.scores import greater_is_better, usual
@@ -54,8 +53,7 @@ def evaluate_command(arguments: list[str]) -> None:
 
 
 def evaluate_parser(arguments: list[str]) -> Parser:
-    for name in ganzoo.__all__:
-        getattr(ganzoo, name)
+    import_all()
     parser = Parser(prog="ganzoo evaluate", description=EVALUATE, formatter_class=AsWritten)
     parser.add_argument("folders", nargs="*", metavar="REAL FAKE", help="two folders or .zips of images")
     parser.add_argument("--checkpoint", type=Path | None, help="a .ckpt file of a run")
@@ -90,7 +88,7 @@ def of_folders(real: str, fake: str, names: list[str], by: Extractor) -> list[St
 def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
     if given.n < 1:
         raise ValueError("--n must be at least 1")
-    game = load(given.checkpoint)
+    checkpoint = read(given.checkpoint)
     by = chosen(given)
     if given.data is None:
         raise ValueError(f"no config.yaml beside {given.checkpoint} names its data: give --data MNIST, say, and --data.root")
@@ -98,9 +96,10 @@ def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
     given.data.setup()
     real, held_out = split_of(given.data, given.split)
     evaluator = Evaluator(names, by, real, split=given.split, held_out=held_out)
-    raw = given.checkpoint.read_bytes()
-    step = torch.load(given.checkpoint, map_location="cpu", weights_only=True)["global_step"]
-    scored = evaluate(evaluator, game.to(by.device), given.n, given.seed, hashlib.sha256(raw).hexdigest()[:16], step)
+    with given.checkpoint.open("rb") as file:
+        source = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    game = game_of(checkpoint).to(by.device)
+    scored = evaluate(evaluator, game, given.n, given.seed, source, checkpoint["global_step"])
     stamp.append(run_folder(given.checkpoint) / "scores.jsonl", scored)
     return scored
 

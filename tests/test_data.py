@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ganzoo.data import base, decode
+from ganzoo.data import base, cache, decode
 from ganzoo.data.base import DataModule, Samples, Stream, normalised
 from ganzoo.data.decode import Decoder
 from ganzoo.data.folder import CelebA, ImageFolder
@@ -596,7 +596,7 @@ def test_the_cache_is_used_again_until_a_file_changes(tmp_path: Path, monkeypatc
 
 def test_an_interrupted_decoding_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_images(tmp_path / "set", 3)
-    monkeypatch.setattr(decode.ImageSet, "_write", lambda self, file: file.write(b"half") and 1 / 0)
+    monkeypatch.setattr(cache.ImageSet, "_write", lambda self, file: file.write(b"half") and 1 / 0)
     with pytest.raises(ZeroDivisionError):
         folder(root, tmp_path).prepare_data()
     assert list((tmp_path / "cache").iterdir()) == []
@@ -640,7 +640,7 @@ def test_an_unwritable_or_damaged_cache_is_said_in_one_line(tmp_path: Path) -> N
 def test_the_cache_goes_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GANZOO_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert decode.default_cache() == tmp_path / "xdg" / "ganzoo"
+    assert cache.default_cache() == tmp_path / "xdg" / "ganzoo"
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "mine"))
     opened(ImageFolder(root=str(write_images(tmp_path / "set", 2)), size=4))
     assert sorted(file.suffix for file in (tmp_path / "mine").iterdir()) == [".json", ".npy"]

@@ -22,7 +22,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 import ganzoo
 from ganzoo.__main__ import main
 from ganzoo.data.base import Samples
-from ganzoo.data.decode import Files
+from ganzoo.data.files import Files
 from ganzoo.data.native import FileImages, SampleImages
 from ganzoo.evaluation import Evaluator, Generated, origin
 from ganzoo.listing import CONFIGS
@@ -87,18 +87,10 @@ def values(scores: list[stamp.Stamped]) -> dict[str, float]:
 
 @pytest.fixture(scope="session")
 def inception_weights(tmp_path_factory) -> Path:
-    """Random weights for Inception, scaled so that features vary from image to image as trained ones do."""
-    path = tmp_path_factory.mktemp("inception") / "random.pth"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
-        patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: None)
-        torch.manual_seed(0)
-        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight)
-    torch.save(network.state_dict(), path)
-    return path
+    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+    from evaluation import random_weights
+
+    return random_weights(tmp_path_factory.mktemp("inception") / "random.pth")
 
 
 def some_cifar(part: slice) -> np.ndarray:

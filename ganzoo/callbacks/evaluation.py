@@ -11,7 +11,7 @@ from ganzoo.evaluation import Evaluator, evaluate, split_of
 from ganzoo.game import Game
 from ganzoo.metrics import stamp
 from ganzoo.metrics.features import extractor
-from ganzoo.metrics.scores import greater_is_better, refuse_too_few, reported
+from ganzoo.metrics.scores import asked, greater_is_better, refuse_too_few, reported
 from ganzoo.metrics.stamp import Stamped
 
 
@@ -47,7 +47,7 @@ class Evaluation(L.Callback):
         best: str | None = None,
     ) -> None:
         names = reported(metrics, extractor)
-        refuse_too_few(metrics, extractor, n, "in --evaluation.n")
+        refuse_too_few(asked(metrics, extractor), n, "in --evaluation.n")
         if best is not None and best not in names:
             raise ValueError(f"--evaluation.best is one of the scores that are measured, {', '.join(names)}, not {best}")
         self.every_steps, self.metrics, self.n, self.seed, self.best = every_steps, metrics, n, seed, best or names[0]

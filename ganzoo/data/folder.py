@@ -1,13 +1,17 @@
 """Folders and zips of images, and sets in the layout of CelebA."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from ganzoo.data.base import DataModule, Samples
-from ganzoo.data.decode import Decoder, Files, ImageSet
+from ganzoo.data.cache import ImageSet
+from ganzoo.data.decode import Decoder
+from ganzoo.data.files import Files
 
 
 class _Decoded(DataModule):
@@ -19,6 +23,14 @@ class _Decoded(DataModule):
 
     training: ImageSet
     validation: ImageSet | None = None
+
+    def __init__(
+        self, *, decoder: Decoder, flip: bool = False, cache: str | None = None, max_unreadable: float = 0.01, **loading: Any
+    ) -> None:
+        super().__init__(**loading)
+        self.shape = (decoder.channels, decoder.size, decoder.size)
+        self.flip = flip
+        self._cached = partial(ImageSet, decoder=decoder, cache=cache, max_unreadable=max_unreadable)
 
     def prepare_data(self) -> None:
         for images in self._sets():
@@ -70,22 +82,15 @@ class ImageFolder(_Decoded):
         size: int = 64,
         channels: int = 3,
         crop: int | None = None,
-        flip: bool = False,
         val_root: str | None = None,
-        cache: str | None = None,
-        max_unreadable: float = 0.01,
-        batch_size: int = 64,
-        workers: int = 0,
+        **decoded: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, workers=workers)
-        decoder = Decoder(size, channels, crop)
-        self.shape = (channels, size, size)
-        self.flip = flip
-        self.training = ImageSet(Files(root), decoder, cache, max_unreadable)
+        super().__init__(decoder=Decoder(size, channels, crop), **decoded)
+        self.training = self._cached(Files(root))
         self.class_names = classes_of(self.training.files)
         self.classes = len(self.class_names) or None
         if val_root is not None:
-            self.validation = ImageSet(Files(val_root), decoder, cache, max_unreadable)
+            self.validation = self._cached(Files(val_root))
             found = set(classes_of(self.validation.files))
             if self.classes and (not found or found - set(self.class_names)):
                 raise ValueError(f"{val_root} needs folders named like those in {root}: {', '.join(self.class_names)}")
@@ -117,32 +122,18 @@ class CelebA(_Decoded):
 
     held_out_hint = "put list_eval_partition.txt beside img_align_celeba"
 
-    def __init__(
-        self,
-        *,
-        root: str = "data",
-        size: int = 64,
-        crop: int = 178,
-        flip: bool = False,
-        cache: str | None = None,
-        max_unreadable: float = 0.01,
-        batch_size: int = 64,
-        workers: int = 0,
-    ) -> None:
-        super().__init__(batch_size=batch_size, workers=workers)
-        decoder = Decoder(size, 3, crop)
-        self.shape = (3, size, size)
-        self.flip = flip
+    def __init__(self, *, root: str = "data", size: int = 64, crop: int = 178, **decoded: Any) -> None:
+        super().__init__(decoder=Decoder(size, 3, crop), **decoded)
         files = Files(celeba_images(root))
         partition = files.root.parent / "list_eval_partition.txt"
         if not partition.is_file():
             rank_zero_warn(f"{partition} is missing: all {len(files):,} images train, none is held out")
-            self.training = ImageSet(files, decoder, cache, max_unreadable)
+            self.training = self._cached(files)
             return
         parts = read_partition(partition)
-        self.training = ImageSet(files.only(parts[0]), decoder, cache, max_unreadable)
+        self.training = self._cached(files.only(parts[0]))
         if parts[1]:
-            self.validation = ImageSet(files.only(parts[1]), decoder, cache, max_unreadable)
+            self.validation = self._cached(files.only(parts[1]))
 
 
 def classes_of(files: Files) -> list[str]:

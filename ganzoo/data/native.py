@@ -4,16 +4,15 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from ganzoo.data.base import Samples, one_line
-from ganzoo.data.decode import MAX_PIXELS, Files, eight_bit, flattened
+from ganzoo.data.decode import upright
+from ganzoo.data.files import Files
 
 
 class SampleImages:
@@ -27,7 +26,6 @@ class SampleImages:
         if samples.data.dtype != np.uint8:
             raise ValueError(f"only images can be measured, not samples of shape {samples.data.shape[1:]}")
         self.data = samples.data
-        self.labels = samples.labels
 
     def __len__(self) -> int:
         return len(self.data)
@@ -89,11 +87,7 @@ class FileImages:
 
     def _decode(self, name: str, data: bytes) -> Tensor:
         try:
-            with Image.open(BytesIO(data)) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ValueError(f"more than {MAX_PIXELS // 10**6} megapixels")
-                ImageOps.exif_transpose(image, in_place=True)
-                plain = flattened(eight_bit(image)).convert("RGB")
+            plain = upright(data).convert("RGB")
         except Exception as error:  # OSError, SyntaxError, struct.error, zlib.error ...: the bytes choose
             raise ValueError(f"{self.files.root}: {name} cannot be read ({one_line(error)}): repair or remove it") from error
         return torch.from_numpy(np.array(plain)).permute(2, 0, 1)

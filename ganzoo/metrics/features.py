@@ -195,11 +195,9 @@ def loaded(path: str | Path, whose: str) -> dict[str, Tensor]:
 
 def padded(images: Tensor, n: int) -> Tensor:
     """Repeat the last image until there are n: a compiled network is compiled for one shape."""
-    return (
-        images
-        if len(images) == n or not images.is_cuda
-        else torch.cat([images, images[-1:].expand(n - len(images), -1, -1, -1)])
-    )
+    if len(images) == n or not images.is_cuda:
+        return images
+    return torch.cat([images, images[-1:].expand(n - len(images), -1, -1, -1)])
 
 
 @contextmanager

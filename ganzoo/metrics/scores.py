@@ -65,8 +65,7 @@ def prdc(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result
 
 
 def memory(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
-    if held_out is None:
-        raise ValueError("memorisation compares real features with held-out ones: give both")
+    assert held_out is not None  # Evaluator refuses data without them
     # As many of each, or the larger set would have the nearer neighbours.
     n = min(len(real.features), len(held_out.features))
     drawn = [
@@ -115,9 +114,9 @@ def usual(extractor: str) -> list[str]:
     return ["fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
 
 
-def refuse_too_few(names: Sequence[str], extractor: str, n: int, what: str) -> None:
-    """Raise ValueError if n images are too few for one of the metrics that a user's names mean."""
-    for name in asked(names, extractor):
+def refuse_too_few(metrics: Sequence[str], n: int, what: str) -> None:
+    """Raise ValueError if n images are too few for one of these keys of METRICS."""
+    for name in metrics:
         if n < METRICS[name].least:
             raise ValueError(f"{name} needs at least {METRICS[name].least} images: there are {n} {what}")
 
@@ -138,9 +137,9 @@ def greater_is_better(score: str) -> bool:
     return score.startswith(("is", "precision", "recall", "density", "coverage"))
 
 
-def measure(names: Sequence[str], extractor: str, fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
-    """Every score that a user's names give, by the name that it is reported by."""
+def measure(metrics: Sequence[str], extractor: str, fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    """Every score that these keys of METRICS give, by the name that it is reported by."""
     found: dict[str, Result] = {}
-    for name in asked(names, extractor):
+    for name in metrics:
         found |= {called(score, extractor): result for score, result in METRICS[name].measure(fake, real, held_out).items()}
     return found
