@@ -26,6 +26,7 @@ from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
+from .strategy import UnwrappedDDP as UnwrappedDDP
 
 __all__: list[str]
 __version__: str

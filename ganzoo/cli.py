@@ -30,6 +30,7 @@ from ganzoo.game import Game, draw_from
 from ganzoo.listing import CONFIGS, listing
 from ganzoo.loading import import_all, load
 from ganzoo.pictures import picture, save_each
+from ganzoo.strategy import replace_ddp
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -49,6 +50,7 @@ def run(command: str, arguments: list[str]) -> None:
 
 def train(arguments: list[str]) -> None:
     import_all()
+    replace_ddp()
     for noise in QUIET:
         warnings.filterwarnings("ignore", noise)
     advice = logging.getLogger("lightning.pytorch.utilities.rank_zero")

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,6 @@ class Duel(Game):
         self,
         *,
         shape: tuple[int, ...],
-        classes: int | None = None,
         latent_dim: int = 100,
         generator: GeneratorClass | None = None,
         discriminator: DiscriminatorClass | None = None,
@@ -46,8 +46,9 @@ class Duel(Game):
         betas: tuple[float, float] = (0.5, 0.999),
         decay: tuple[int, int] | None = None,
         average_decay: float | None = None,
+        **game: Any,
     ) -> None:
-        super().__init__(shape=shape, classes=classes)
+        super().__init__(shape=shape, **game)
         self.latent_dim = latent_dim
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)
@@ -74,7 +75,7 @@ class Duel(Game):
         yield "generator", self.generator_loss, batches[-1]
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas)
+        return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas, fused=True)
 
     def rate(self, step: int) -> float:
         if self.decay is None:

@@ -1,9 +1,9 @@
 """A GAN is a game: players take turns, a turn lowers one loss of one player, and a round of turns is one step."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -11,7 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ganzoo.recipe import recipe_of, refuse_misfit
+from ganzoo.compiling import Compile, played
+from ganzoo.precision import tf32
+from ganzoo.recipe import Remembering, recipe_of, refuse_misfit
 
 Batch = tuple[Tensor, ...]  # (real,) or (real, label): real [N, *shape], label [N] int64
 Terms = dict[str, Tensor]  # named scalars whose sum is the loss
@@ -19,7 +21,7 @@ Loss = Callable[..., Terms]
 Turn = tuple[str, Loss, Batch]
 
 
-class Game(L.LightningModule):
+class Game(Remembering, L.LightningModule):
     """Base of every variant: it knows players, turns and moves, and nothing of any paper.
 
     A variant says who plays (`players`), in which order (`turns`) and for what (`<name>_loss`). One round of turns is one
@@ -29,28 +31,24 @@ class Game(L.LightningModule):
     Args:
         shape: shape of one sample, (channels, height, width) or (features,).
         classes: number of classes, or None where the data has no labels.
+        compile: moves compiled (true), compiled and recorded as CUDA graphs (`graphs`), or neither (false); `auto`: the best
+            that works on the device.
     """
 
     minibatches = 1  # of real data in one round
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Lightning's save_hyperparameters() mixes up what subclasses were given and what they passed on: keep the former.
-        self = super().__new__(cls)
-        object.__setattr__(self, "_given", kwargs)  # not a module yet: nn.Module.__setattr__ would be early
-        return self
-
-    def __init__(self, *, shape: tuple[int, ...], classes: int | None = None) -> None:
+    def __init__(self, *, shape: tuple[int, ...], classes: int | None = None, compile: Compile = "auto") -> None:
         super().__init__()
         self.automatic_optimization = False
         self.shape = tuple(shape)
         self.classes = classes
+        self._how = compile
         self.seed: int | None = None
         self.images_seen = 0
         self.terms: Terms = {}  # of the latest turn of each kind, on the device
         self.measured: dict[str, float] = {}  # what was last logged
         self._reported = (0, 0.0)  # images seen and time of that report
-        given: dict[str, Any] = self.__dict__.pop("_given")
-        self.save_hyperparameters(recipe_of(type(self), given), logger=False)
+        self.save_hyperparameters(recipe_of(type(self), self.given()), logger=False)
 
     # --- what a variant says ---
 
@@ -87,8 +85,9 @@ class Game(L.LightningModule):
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         assert self.seed is not None  # set by on_fit_start
         draw_from(self.device, self.seed, self.global_step, self.global_rank)
-        # To Lightning the round is one step of one optimizer: its counters then count rounds.
-        self.optimizers().step(closure=partial(self._round, batches))  # type: ignore[union-attr, call-arg]
+        with tf32(True):
+            # To Lightning the round is one step of one optimizer: its counters then count rounds.
+            self.optimizers().step(closure=partial(self._round, batches))  # type: ignore[union-attr, call-arg]
         self.images_seen += sum(len(batch[0]) for batch in batches) * self.trainer.world_size
 
     def _round(self, batches: list[Batch]) -> None:
@@ -96,8 +95,9 @@ class Game(L.LightningModule):
         batches = [differentiable(batch) for batch in batches]
         optimizers = self.optimizers().optimizer.of  # type: ignore[union-attr]
         for player, loss, batch in self.turns(step, batches):
-            terms, gradients = self.move(player, loss, batch)
-            learn(optimizers[player], self._weights[player], mean_over_devices(gradients), self.rate(step))
+            terms, gradients = self._play(player, loss, batch)
+            gradients = mean_over_devices(gradients, self._statistics)
+            learn(optimizers[player], self._weights[player], gradients, self.rate(step))
             self.after_turn(player)
             self.terms |= {f"{player}/{name}": term for name, term in terms.items()}
 
@@ -112,10 +112,12 @@ class Game(L.LightningModule):
         return {name: term.detach() for name, term in terms.items()} | {"loss": total.detach()}, list(gradients)
 
     def configure_optimizers(self) -> "Optimizers":
+        self.to(memory_format=torch.channels_last)  # of images and convolutions: faster on CPU and CUDA
         self._weights = {
             name: [weight for weight in networks.parameters() if weight.requires_grad]
             for name, networks in self.players().items()
         }
+        self._statistics = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
         return Optimizers({name: self.optimizer(name, weights) for name, weights in self._weights.items()})
 
     # --- held-out data ---
@@ -161,7 +163,11 @@ class Game(L.LightningModule):
     def on_fit_start(self) -> None:
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
+        self._play = played(self.move, self._how, self.device)
         self._reported = (self.images_seen, time.perf_counter())
+
+    def on_fit_end(self) -> None:
+        del self._play  # a compiled function cannot be copied or pickled
 
     def on_train_start(self) -> None:
         if self.rate(self.global_step) == 0:
@@ -198,9 +204,10 @@ class Optimizers(torch.optim.Optimizer):
         """Take up the optimizers' moments; learning rates and other settings stay those of this run's command line."""
         for name, optimizer in self.of.items():
             settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-            optimizer.load_state_dict(state_dict[name])
-            for group, given in zip(optimizer.param_groups, settings, strict=True):
-                group.update(given)
+            groups = [saved | given for saved, given in zip(state_dict[name]["param_groups"], settings, strict=True)]
+            optimizer.load_state_dict(state_dict[name] | {"param_groups": groups})
+            for weight, moments in optimizer.state.items():
+                optimizer.state[weight] = {key: laid_out_like(weight, value) for key, value in moments.items()}
         self.param_groups = [group for optimizer in self.of.values() for group in optimizer.param_groups]
 
 
@@ -209,10 +216,17 @@ def learn(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradien
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * rate
     for weight, gradient in zip(weights, gradients, strict=True):
-        weight.grad = gradient
+        weight.grad = None if gradient is None else laid_out_like(weight, gradient)
     optimizer.step()
     for weight in weights:
         weight.grad = None
+
+
+def laid_out_like(weight: Tensor, tensor: Any) -> Any:
+    """A tensor of the weight's shape in the weight's order in memory, which fused optimizers insist on; all else as it is."""
+    if not isinstance(tensor, Tensor) or tensor.shape != weight.shape or tensor.stride() == weight.stride():
+        return tensor
+    return torch.empty_like(weight).copy_(tensor)
 
 
 def differentiable(batch: Batch) -> Batch:
@@ -220,15 +234,19 @@ def differentiable(batch: Batch) -> Batch:
     return tuple(x.requires_grad_() if x.is_floating_point() else x for x in batch)
 
 
-def mean_over_devices(gradients: list[Tensor | None]) -> list[Tensor | None]:
-    """The gradients averaged over all ranks by one all-reduce. DDP's hooks see no gradient that autograd.grad returns."""
+def mean_over_devices(gradients: list[Tensor | None], statistics: Sequence[Tensor] = ()) -> list[Tensor | None]:
+    """The gradients averaged over all ranks by one all-reduce, and with them, in place, statistics such as batch
+    normalisation's. DDP's hooks see no gradient that autograd.grad returns."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return gradients
-    present = [gradient for gradient in gradients if gradient is not None]
-    flat = torch.cat([gradient.flatten() for gradient in present])
+    present = [tensor for tensor in (*gradients, *statistics) if tensor is not None]
+    flat = torch.cat([tensor.flatten() for tensor in present])
     dist.all_reduce(flat)
-    parts = iter((flat / dist.get_world_size()).split([gradient.numel() for gradient in present]))
-    return [gradient if gradient is None else next(parts).view_as(gradient) for gradient in gradients]
+    parts = iter((flat / dist.get_world_size()).split([tensor.numel() for tensor in present]))
+    means = [gradient if gradient is None else next(parts).view_as(gradient) for gradient in gradients]
+    for statistic in statistics:
+        statistic.copy_(next(parts).view_as(statistic))
+    return means
 
 
 def draw_from(device: torch.device, *key: int) -> None:

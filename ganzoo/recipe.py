@@ -4,11 +4,27 @@ Checkpoints are loaded with `weights_only=True`: no classes, partials or functio
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # how Lightning's load_from_checkpoint cooks the recipe
+
+
+class Remembering:
+    """Mixin that remembers the arguments its class was called with.
+
+    Lightning's save_hyperparameters() mixes up what subclasses were given and what they passed on: the former is wanted.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        object.__setattr__(self, "_given", kwargs)  # not a module yet: nn.Module.__setattr__ would be early
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """The keyword arguments, to be asked for once."""
+        return self.__dict__.pop("_given")
 
 
 def recipe_of(kind: type[nn.Module], arguments: dict[str, Any]) -> dict[str, Any]:

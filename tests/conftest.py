@@ -81,3 +81,11 @@ def cifar10_without_checksums(monkeypatch) -> None:
     """The tiny CIFAR-10 is not the one whose MD5 torchvision knows."""
     monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr(CIFAR10, "_load_meta", lambda self: None)
+
+
+@pytest.fixture
+def aot_eager(monkeypatch) -> None:
+    """Games compile by a backend that traces as inductor does but generates no code: seconds instead of minutes."""
+    torch._dynamo.reset()
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda move, *, options, **how: compile(move, backend="aot_eager", **how))

@@ -215,13 +215,13 @@ def test_a_checkpoint_of_another_variant_or_size_is_refused(fit, tmp_path):
         fit(small(latent_dim=7), ckpt_path=tmp_path / "x.ckpt")
 
 
-@pytest.mark.parametrize("variant", [ganzoo.WGAN, ganzoo.WGANGP], ids=lambda variant: variant.__name__)
-def test_two_processes(variant, tmp_path):
-    """Weights equal on both ranks, noise different, each rank its own images, gradients averaged."""
+@pytest.mark.parametrize("variant, strategy", [("WGAN", "UnwrappedDDP"), ("WGANGP", "UnwrappedDDP"), ("WGANGP", "ddp")])
+def test_two_processes(variant, strategy, tmp_path):
+    """Weights and statistics equal on both ranks, noise different, each rank its own images, gradients averaged."""
     script = Path(__file__).parent / "two_processes.py"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, script, variant.__name__, tmp_path], env=environment, capture_output=True, text=True, timeout=240
+        [sys.executable, script, variant, strategy, tmp_path], env=environment, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))

@@ -20,15 +20,18 @@ ALLOWED = {
     "pictures": set(),
     "loggers": set(),
     "data": set(),
-    "game": {"recipe"},
+    "compiling": set(),
+    "precision": set(),
+    "strategy": set(),
+    "game": {"recipe", "compiling", "precision"},
     "duel": {"game", "networks"},
     "models": {"game", "duel", "losses", "networks"},
     "callbacks": {"game", "pictures", "data", "evaluation", "metrics"},
     "loading": {"game"},
-    "metrics": set(),
+    "metrics": {"precision"},
     "evaluation": {"game", "pictures", "data", "metrics"},
 }
-LIGHTNING_FREE = {"networks", "losses", "recipe", "pictures", "metrics"}
+LIGHTNING_FREE = {"precision", "networks", "losses", "recipe", "pictures", "metrics"}
 
 
 def part(path: Path) -> str:

@@ -1,10 +1,12 @@
 """What holds for every variant. A new variant is tested here as soon as `ganzoo` exports it."""
 
 import copy
+from shutil import which
 
 import pytest
 import torch
 from conftest import TINY, trainer
+from torch._dynamo.utils import counters
 
 import ganzoo
 from ganzoo.game import Game, draw_from, learn
@@ -26,6 +28,24 @@ def a_round(game: Game) -> list:
     """The game's first round, on random images."""
     game.configure_optimizers()
     return list(game.turns(0, [((torch.rand(4, *TINY) * 2 - 1).requires_grad_(),) for _ in range(game.minibatches)]))
+
+
+def apart(one: Game, other: Game, start: dict[str, torch.Tensor]) -> dict[str, float]:
+    """How far each player's weights are from each other, in units of how far they have moved."""
+    far = {}
+    for player in one.players():
+        names = [name for name in start if name.startswith(player)]
+        flat = [
+            torch.cat([of[name].double().flatten() for name in names]) for of in (weights_of(one), weights_of(other), start)
+        ]
+        far[player] = ((flat[0] - flat[1]).norm() / (flat[0] - flat[2]).norm()).item()
+    return far
+
+
+def tolerance(game: Game) -> float:
+    """Of `apart` after 20 rounds. Weights before batch normalisation have gradients near zero, which Adam divides by their own
+    size: there one thread and two threads of the same eager code are 0.02 to 0.1 apart, and without it below 1e-5."""
+    return 0.15 if any(isinstance(layer, torch.nn.BatchNorm2d) for layer in game.modules()) else 1e-4
 
 
 def noise(*key: int) -> None:
@@ -101,19 +121,38 @@ def test_a_turn_changes_only_its_players_weights(variant):
                 assert torch.equal(weight, before[name]), f"{player}'s turn changed {name}"
 
 
-@torch._dynamo.config.patch(trace_autograd_ops=True)
-def test_moves_compile_and_equal_eager(variant):
+def test_compiled_rounds_are_the_eager_ones(variant, fit, aot_eager, tmp_path):
+    """Bit for bit: the operations and the noise are the same, only their tracing differs."""
+    eager, compiled = (new(variant, compile=how, average_decay=0.9) for how in (False, True))
+    fit(eager, max_steps=20)
+    counters.clear()
+    fit(compiled, max_steps=20, callbacks=[ganzoo.SampleGrid(every_steps=7)], default_root_dir=tmp_path)
+    losses = {loss.__name__ for _, loss, _ in a_round(new(variant))}
+    assert counters["stats"]["unique_graphs"] == len(losses), "each loss is compiled once, whatever callbacks do"
+    assert all(torch.equal(value, compiled.state_dict()[name]) for name, value in eager.state_dict().items())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(which("g++") is None, reason="inductor needs a C++ compiler")
+def test_inductors_rounds_are_the_eager_ones(variant, fit):
     torch._dynamo.reset()
-    eager, compiled = new(variant), new(variant)
-    turns = list(zip(a_round(eager), a_round(compiled), strict=True))
-    move = torch.compile(compiled.move, fullgraph=True, backend="aot_eager")
-    for (player, loss, batch), (_, same_loss, _) in turns[:1] + turns[-1:]:
-        noise(3)
-        terms, gradients = eager.move(player, loss, batch)
-        noise(3)
-        same_terms, same_gradients = move(player, same_loss, batch)
-        torch.testing.assert_close(same_terms, terms, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(same_gradients, gradients, rtol=1e-3, atol=1e-5)
+    eager, compiled = (new(variant, compile=how) for how in (False, True))
+    start = weights_of(eager)
+    fit(eager, max_steps=20)
+    fit(compiled, max_steps=20)
+    assert max(apart(eager, compiled, start).values()) < tolerance(eager)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("how", [True, "graphs"])
+def test_rounds_on_cuda_are_the_eager_ones(variant, fit, how):
+    torch._dynamo.reset()
+    eager, compiled = (new(variant, compile=how, average_decay=0.9) for how in (False, how))
+    start = weights_of(eager)
+    fit(eager, max_steps=20, accelerator="cuda", devices=1)
+    fit(compiled, max_steps=20, accelerator="cuda", devices=1)
+    assert max(apart(eager, compiled, start).values()) < tolerance(eager)
 
 
 def test_bf16(variant, fit):

@@ -1,5 +1,6 @@
-"""Run by test_game.test_two_processes: python two_processes.py VARIANT FOLDER, as two ranks under ddp."""
+"""Run by test_game.test_two_processes: python two_processes.py VARIANT STRATEGY FOLDER, as two ranks."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Record(L.Callback):
         record = {
             "step": trainer.global_step,
             "images_seen": game.images_seen,
-            "weights": {name: weight.detach() for name, weight in game.named_parameters()},
+            "weights": game.state_dict(),
             "noise": game.latent(4),
             "real": self.real,
             "own": own,
@@ -35,12 +36,13 @@ class Record(L.Callback):
 
 
 if __name__ == "__main__":
-    variant, folder = getattr(ganzoo, sys.argv[1]), Path(sys.argv[2])
-    L.seed_everything(0)
+    variant, folder = getattr(ganzoo, sys.argv[1]), Path(sys.argv[3])
+    strategy = "ddp" if sys.argv[2] == "ddp" else getattr(ganzoo, sys.argv[2])()
+    L.seed_everything(int(os.environ.get("LOCAL_RANK", "0")))  # each rank other weights, until they agree
     trainer = L.Trainer(
         accelerator="cpu",
         devices=2,
-        strategy="ddp",
+        strategy=strategy,
         max_steps=3,
         log_every_n_steps=1,
         logger=False,

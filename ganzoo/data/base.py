@@ -219,8 +219,11 @@ class DataModule(L.LightningDataModule):
 
 
 def normalised(real: Tensor) -> Tensor:
-    """uint8 images -> float32 in [-1, 1]; float points stay as they are."""
-    return real if real.is_floating_point() else real.to(torch.float32) / 127.5 - 1
+    """uint8 images -> float32 in [-1, 1], batches channels last; float points stay as they are."""
+    if real.is_floating_point():
+        return real
+    order = torch.channels_last if real.ndim == 4 else torch.preserve_format
+    return real.to(torch.float32, memory_format=order) / 127.5 - 1
 
 
 def at_least(least: int, **numbers: int) -> None:

@@ -9,8 +9,7 @@ The libraries that hold the networks are imported where they are needed: each ta
 import hashlib
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from ganzoo.precision import tf32
 
 CLIP = "clip-vit-l-14-336px"  # CMMD's (arXiv:2401.09603)
 DINOV2 = "dinov2-vit-l-14"  # FD-DINOv2's (arXiv:2306.04675)
@@ -198,18 +199,6 @@ def padded(images: Tensor, n: int) -> Tensor:
     if len(images) == n or not images.is_cuda:
         return images
     return torch.cat([images, images[-1:].expand(n - len(images), -1, -1, -1)])
-
-
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Let CUDA round to 10-bit mantissas inside, or not; outside all is as it was."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.allow_tf32 = matmul.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
 def folded(network: nn.Module) -> nn.Module:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganzoo.metrics.features import tf32
 from ganzoo.metrics.score import Score, check_features, mean_score
+from ganzoo.precision import tf32
 
 CHUNK = 2048  # 16 MiB a tile of float32
 
