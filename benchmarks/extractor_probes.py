@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from ganzoo.data.base import Samples
 from ganzoo.data.native import FileImages, SampleImages
+from ganzoo.data.stream import Samples
 from ganzoo.evaluation import Evaluator, origin
 from ganzoo.metrics.extract import BLOCK
 from ganzoo.metrics.features import Extractor, extractor

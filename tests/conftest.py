@@ -37,12 +37,12 @@ def trainer(**arguments) -> L.Trainer:
 
 @pytest.fixture
 def fit() -> Callable[..., L.Trainer]:
-    """fit(game, **trainer arguments): train on digits, batches of 8, seed 0."""
+    """fit(game, **trainer arguments): train on digits, batches of 8, or other data, seed 0."""
 
-    def run(game: Game, ckpt_path: Path | None = None, **arguments) -> L.Trainer:
+    def run(game: Game, ckpt_path: Path | None = None, data: ganzoo.DataModule | None = None, **arguments) -> L.Trainer:
         torch.manual_seed(0)
         of = trainer(**arguments)
-        of.fit(game, ganzoo.Digits(batch_size=8), ckpt_path=ckpt_path, weights_only=True)
+        of.fit(game, data or ganzoo.Digits(batch_size=8), ckpt_path=ckpt_path, weights_only=True)
         return of
 
     return run

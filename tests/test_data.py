@@ -19,10 +19,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from ganzoo.data import base, cache, decode
-from ganzoo.data.base import DataModule, Samples, Stream, normalised
+from ganzoo.data.base import DataModule, normalised
 from ganzoo.data.decode import Decoder
 from ganzoo.data.folder import CelebA, ImageFolder
 from ganzoo.data.images import CIFAR10, MNIST, Digits, FashionMNIST
+from ganzoo.data.stream import Samples, Stream
 from ganzoo.data.toy import Gaussians
 
 REAL = (Path(__file__).parents[1] / os.environ.get("GANZOO_TEST_DATA", "../shared/data")).resolve()

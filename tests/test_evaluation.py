@@ -21,9 +21,9 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 import ganzoo
 from ganzoo.__main__ import main
-from ganzoo.data.base import Samples
 from ganzoo.data.files import Files
 from ganzoo.data.native import FileImages, SampleImages
+from ganzoo.data.stream import Samples
 from ganzoo.evaluation import Evaluator, Generated, origin
 from ganzoo.listing import CONFIGS
 from ganzoo.metrics import extract, features, stamp

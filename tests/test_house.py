@@ -77,7 +77,18 @@ def test_the_whole_public_interface_is_exported():
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef)
     }
-    internal = {"Block", "Samples", "Stream", "Rounds", "Files", "Decoder", "ImageSet", "FileImages", "SampleImages"}
+    internal = {
+        "Block",
+        "Samples",
+        "Stream",
+        "ResidentStream",
+        "Rounds",
+        "Files",
+        "Decoder",
+        "ImageSet",
+        "FileImages",
+        "SampleImages",
+    }
     assert {name for name in classes if not name.startswith("_")} - internal <= set(ganzoo.__all__)
 
 

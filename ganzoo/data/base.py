@@ -4,132 +4,32 @@ A data module hands one round of the game all its minibatches at once; images tr
 them. Nothing here has a state to save: a resumed run starts the stream at the number of images already seen.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import count
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
+
+from ganzoo.data.device import ResidentStream, ahead, fits
+from ganzoo.data.stream import Samples, Stream
 
 WORKER_TIMEOUT_SECONDS = 300  # a worker that is silent for longer hangs: stop with an error rather than wait for ever
-
-
-class Samples(Dataset[tuple[Tensor, ...]]):
-    """Real samples with or without labels, read a batch at a time: `(real,)` or `(real, label)`.
-
-    Args:
-        data: uint8 images [M, C, H, W] or float32 points [M, D], in memory; or the path of an .npy file, to be mapped.
-        labels: int64 [M].
-
-    Raises:
-        ValueError: no samples, another type, or a number of labels other than M.
-    """
-
-    def __init__(self, data: np.ndarray | Tensor | Path, labels: Tensor | None = None) -> None:
-        self.source = data
-        self.data = np.load(data, mmap_mode="r", allow_pickle=False) if isinstance(data, Path) else np.asarray(data)
-        self.labels = labels
-        if self.data.dtype not in (np.uint8, np.float32):
-            raise ValueError(f"samples are uint8 images or float32 points, not {self.data.dtype}")
-        if not len(self.data):
-            raise ValueError("the data set is empty")
-        if labels is not None and len(labels) != len(self.data):
-            raise ValueError(f"{len(self.data)} samples with {len(labels)} labels")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Samples, (self.source, self.labels)  # a spawned worker maps the file again: its pixels are not sent
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(item[0] for item in self.__getitems__([index]))
-
-    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, ...]:
-        """A batch by one indexing call: [len(indices), ...] each."""
-        rows = np.asarray(indices)
-        real = torch.from_numpy(self.data[rows])
-        return (real,) if self.labels is None else (real, self.labels[torch.from_numpy(rows)])
-
-
-class Stream(IterableDataset[tuple[Tensor, ...]]):
-    """Endless batches, a pure function of (seed, position): one permutation of the samples after another.
-
-    Batches run across the ends of epochs, so no sample is dropped. The order is the same with any number of DataLoader
-    workers, and a stream started at a later position continues an earlier one exactly.
-
-    Args:
-        samples: what to draw from; a batch may be larger than the set.
-        batch: samples in one batch of one rank.
-        start: position of the first batch in the stream, in samples, all ranks together.
-        rank, world: of the consecutive blocks of `batch` samples from `start` on, block b goes to rank b % world.
-        flip: mirror each image left to right with probability 1/2.
-    """
-
-    def __init__(
-        self,
-        samples: Samples,
-        batch: int,
-        *,
-        seed: int = 0,
-        start: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        flip: bool = False,
-    ) -> None:
-        self.samples, self.batch, self.seed, self.start = samples, batch, seed, start
-        self.rank, self.world, self.flip = rank, world, flip
-        self._epoch, self._order, self._mirrored = -1, np.empty(0, np.int64), np.empty(0, np.bool_)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        worker = get_worker_info()
-        first, every = (worker.id, worker.num_workers) if worker else (0, 1)
-        # the DataLoader takes one batch of worker 0, one of worker 1, ...: dealing blocks in turn keeps their order
-        for block in count(self.rank + self.world * first, self.world * every):
-            yield self.read(self.start + self.batch * block)
-
-    def read(self, position: int) -> tuple[Tensor, ...]:
-        """The batch at `position` .. `position + batch - 1` of the stream."""
-        order, mirrored = self._plan(position)
-        real, *label = self.samples.__getitems__(order)
-        if self.flip:
-            pixels = real.numpy()  # the same memory; torch's own threads are slow at this on a busy host
-            pixels[mirrored] = pixels[mirrored][..., ::-1]
-        return real, *label
-
-    def _plan(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Which samples lie at `position` and after, and which of them are mirrored: [batch] each."""
-        order, mirrored, end = [], [], position + self.batch
-        while position < end:
-            epoch, offset = divmod(position, len(self.samples))
-            self._draw(epoch)
-            order.append(self._order[offset : offset + end - position])
-            mirrored.append(self._mirrored[offset : offset + end - position])
-            position += len(order[-1])
-        return np.concatenate(order), np.concatenate(mirrored)
-
-    def _draw(self, epoch: int) -> None:
-        """Draw an epoch's order and flips unless they are at hand; positions only grow, so one epoch is kept."""
-        if epoch != self._epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            self._epoch, self._order = epoch, rng.permutation(len(self.samples))
-            self._mirrored = rng.random(len(self.samples)) < 0.5
 
 
 class Rounds(DataLoader[tuple[Tensor, ...]]):
     """The stream from where the game stands: Lightning's next epoch (after limit_train_batches) replays nothing."""
 
-    def __init__(self, stream: Stream, game: Any, **loader: Any) -> None:
+    def __init__(self, stream: Stream, game: Any, device: torch.device, **loader: Any) -> None:
         super().__init__(stream, batch_size=None, **loader)
-        self.stream, self.game = stream, game
+        self.stream, self.game, self.device = stream, game, device
 
     def __iter__(self) -> Any:
         self.stream.start = int(getattr(self.game, "images_seen", 0))
-        return super().__iter__()
+        batches = super().__iter__()
+        there = isinstance(self.stream, ResidentStream) or self.device.type != "cuda"
+        return batches if there else ahead(batches, self.device)
 
 
 class DataModule(L.LightningDataModule):
@@ -144,9 +44,11 @@ class DataModule(L.LightningDataModule):
     Args:
         batch_size: samples in a minibatch, on each device.
         workers: processes that read ahead; the order of the data does not depend on it.
+        device_share: training samples that take at most this share of a GPU's memory live there, where no worker is needed;
+            larger sets are read by the host, and copied to the GPU a round ahead.
 
     Raises:
-        ValueError: batch_size below 1 or workers below 0.
+        ValueError: batch_size below 1, workers below 0, or device_share outside 0 .. 1.
     """
 
     shape: tuple[int, ...]  # of one sample: (C, H, W) or (D,)
@@ -157,12 +59,15 @@ class DataModule(L.LightningDataModule):
     train: Samples
     held_out: Samples | None
 
-    def __init__(self, *, batch_size: int = 64, workers: int = 0) -> None:
+    def __init__(self, *, batch_size: int = 64, workers: int = 0, device_share: float = 0.25) -> None:
         super().__init__()
         at_least(1, batch_size=batch_size)
         at_least(0, workers=workers)
+        if not 0 <= device_share <= 1:
+            raise ValueError(f"device_share is a share of the GPU's memory, 0 to 1, not {device_share}")
         self.batch_size = batch_size
         self.workers = workers
+        self.device_share = device_share
 
     def splits(self) -> tuple[Samples, Samples | None]:
         """The training samples and the held-out ones, if there are any."""
@@ -172,19 +77,25 @@ class DataModule(L.LightningDataModule):
         if not hasattr(self, "train"):  # Lightning comes here once for every stage
             self.train, self.held_out = self.splits()
 
+    def stream(self, batch: int, device: torch.device, **place: Any) -> Stream:
+        """The training samples as a stream, on the device if they fit there; `place` is its seed, rank and world."""
+        if fits(self.train, device, self.device_share):
+            return ResidentStream(self.train, batch, device=device, flip=self.flip, **place)
+        return Stream(self.train, batch, flip=self.flip, **place)
+
     def train_dataloader(self) -> Rounds:
         """Endless; one item is one round of this rank: minibatches * batch_size samples."""
         assert self.trainer is not None, "train_dataloader() needs a trainer"
         game = self.trainer.lightning_module
-        stream = Stream(
-            self.train,
+        device = self.trainer.strategy.root_device
+        stream = self.stream(
             getattr(game, "minibatches", 1) * self.batch_size,
+            device,
             seed=getattr(game, "seed", 0),
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
-            flip=self.flip,
         )
-        return Rounds(stream, game, **self._loading())
+        return Rounds(stream, game, device, **({} if isinstance(stream, ResidentStream) else self._loading()))
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | list[Any]:
         """The held-out samples in order, once; nothing during `fit` if there are none.

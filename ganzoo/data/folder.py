@@ -8,10 +8,11 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from ganzoo.data.base import DataModule, Samples
+from ganzoo.data.base import DataModule
 from ganzoo.data.cache import ImageSet
 from ganzoo.data.decode import Decoder
 from ganzoo.data.files import Files
+from ganzoo.data.stream import Samples
 
 
 class _Decoded(DataModule):

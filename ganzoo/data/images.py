@@ -11,7 +11,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchvision import datasets
 
-from ganzoo.data.base import DataModule, Samples, at_least, one_line
+from ganzoo.data.base import DataModule, at_least, one_line
+from ganzoo.data.stream import Samples
 
 
 class Digits(DataModule):
@@ -28,8 +29,8 @@ class Digits(DataModule):
 
     classes = 10
 
-    def __init__(self, *, size: int = 16, batch_size: int = 64, workers: int = 0) -> None:
-        super().__init__(batch_size=batch_size, workers=workers)
+    def __init__(self, *, size: int = 16, **loading: Any) -> None:
+        super().__init__(**loading)
         at_least(1, size=size)
         self.shape = (1, size, size)
 
@@ -55,8 +56,8 @@ class _Torchvision(DataModule):
     dataset: Any  # the torchvision class
     files: tuple[str, ...]  # that must exist, below `root`
 
-    def __init__(self, root: str, shape: tuple[int, int, int], download: bool, batch_size: int, workers: int) -> None:
-        super().__init__(batch_size=batch_size, workers=workers)
+    def __init__(self, root: str, shape: tuple[int, int, int], download: bool, **loading: Any) -> None:
+        super().__init__(**loading)
         at_least(1, size=shape[-1])
         self.root = Path(root).expanduser().resolve()
         self.shape = shape
@@ -120,10 +121,8 @@ class MNIST(_Torchvision):
     dataset = datasets.MNIST
     files = tuple(f"MNIST/raw/{part}-ubyte" for part in IDX)
 
-    def __init__(
-        self, *, root: str = "data", size: int = 32, download: bool = True, batch_size: int = 64, workers: int = 0
-    ) -> None:
-        super().__init__(root, (1, size, size), download, batch_size, workers)
+    def __init__(self, *, root: str = "data", size: int = 32, download: bool = True, **loading: Any) -> None:
+        super().__init__(root, (1, size, size), download, **loading)
 
     def fitted(self, images: Tensor) -> Tensor:
         return images if self.shape[-1] == 28 else resized(F.pad(images, [2, 2, 2, 2]), self.shape[-1])
@@ -156,10 +155,9 @@ class CIFAR10(_Torchvision):
         size: int = 32,
         download: bool = True,
         flip: bool = False,
-        batch_size: int = 64,
-        workers: int = 0,
+        **loading: Any,
     ) -> None:
-        super().__init__(root, (3, size, size), download, batch_size, workers)
+        super().__init__(root, (3, size, size), download, **loading)
         self.flip = flip
 
 

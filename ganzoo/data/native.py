@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.data.base import Samples, one_line
+from ganzoo.data.base import one_line
 from ganzoo.data.decode import upright
 from ganzoo.data.files import Files
+from ganzoo.data.stream import Samples
 
 
 class SampleImages:

@@ -1,13 +1,14 @@
 """Points in the plane whose modes can be counted."""
 
 from math import isqrt, tau
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.data.base import DataModule, Samples, at_least
+from ganzoo.data.base import DataModule, at_least
+from ganzoo.data.stream import Samples
 
 
 class Gaussians(DataModule):
@@ -38,9 +39,9 @@ class Gaussians(DataModule):
         std: float = 0.02,
         samples: int = 100_000,
         batch_size: int = 256,
-        workers: int = 0,
+        **loading: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, workers=workers)
+        super().__init__(batch_size=batch_size, **loading)
         at_least(1, modes=modes, samples=samples)
         if layout not in ("ring", "grid"):
             raise ValueError(f"layout must be ring or grid, not {layout!r}")

@@ -1,0 +1,117 @@
+"""Samples as an endless stream: what lies where depends on the seed and the position alone."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+
+class Samples(Dataset[tuple[Tensor, ...]]):
+    """Real samples with or without labels, read a batch at a time: `(real,)` or `(real, label)`.
+
+    Args:
+        data: uint8 images [M, C, H, W] or float32 points [M, D], in memory; or the path of an .npy file, to be mapped.
+        labels: int64 [M].
+
+    Raises:
+        ValueError: no samples, another type, or a number of labels other than M.
+    """
+
+    def __init__(self, data: np.ndarray | Tensor | Path, labels: Tensor | None = None) -> None:
+        self.source = data
+        self.data = np.load(data, mmap_mode="r", allow_pickle=False) if isinstance(data, Path) else np.asarray(data)
+        self.labels = labels
+        if self.data.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"samples are uint8 images or float32 points, not {self.data.dtype}")
+        if not len(self.data):
+            raise ValueError("the data set is empty")
+        if labels is not None and len(labels) != len(self.data):
+            raise ValueError(f"{len(self.data)} samples with {len(labels)} labels")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Samples, (self.source, self.labels)  # a spawned worker maps the file again: its pixels are not sent
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        return tuple(item[0] for item in self.__getitems__([index]))
+
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, ...]:
+        """A batch by one indexing call: [len(indices), ...] each."""
+        rows = np.asarray(indices)
+        real = torch.from_numpy(self.data[rows])
+        return (real,) if self.labels is None else (real, self.labels[torch.from_numpy(rows)])
+
+
+class Stream(IterableDataset[tuple[Tensor, ...]]):
+    """Endless batches, a pure function of (seed, position): one permutation of the samples after another.
+
+    Batches run across the ends of epochs, so no sample is dropped. The order is the same with any number of DataLoader
+    workers, and a stream started at a later position continues an earlier one exactly.
+
+    Args:
+        samples: what to draw from; a batch may be larger than the set.
+        batch: samples in one batch of one rank.
+        start: position of the first batch in the stream, in samples, all ranks together.
+        rank, world: of the consecutive blocks of `batch` samples from `start` on, block b goes to rank b % world.
+        flip: mirror each image left to right with probability 1/2.
+    """
+
+    _join: Any = staticmethod(np.concatenate)
+
+    def __init__(
+        self,
+        samples: Samples,
+        batch: int,
+        *,
+        seed: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        flip: bool = False,
+    ) -> None:
+        self.samples, self.batch, self.seed, self.start = samples, batch, seed, start
+        self.rank, self.world, self.flip = rank, world, flip
+        self._epoch = -1
+        self._order: Any  # [samples]
+        self._mirrored: Any  # [samples]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        worker = get_worker_info()
+        first, every = (worker.id, worker.num_workers) if worker else (0, 1)
+        # the DataLoader takes one batch of worker 0, one of worker 1, ...: dealing blocks in turn keeps their order
+        for block in count(self.rank + self.world * first, self.world * every):
+            yield self.read(self.start + self.batch * block)
+
+    def read(self, position: int) -> tuple[Tensor, ...]:
+        """The batch at `position` .. `position + batch - 1` of the stream."""
+        order, mirrored = self._plan(position)
+        real, *label = self.samples.__getitems__(order)
+        if self.flip:
+            pixels = real.numpy()  # the same memory; torch's own threads are slow at this on a busy host
+            pixels[mirrored] = pixels[mirrored][..., ::-1]
+        return real, *label
+
+    def _plan(self, position: int) -> tuple[Any, Any]:
+        """Which samples lie at `position` and after, and which of them are mirrored: [batch] each."""
+        order, mirrored, end = [], [], position + self.batch
+        while position < end:
+            epoch, offset = divmod(position, len(self.samples))
+            self._draw(epoch)
+            order.append(self._order[offset : offset + end - position])
+            mirrored.append(self._mirrored[offset : offset + end - position])
+            position += len(order[-1])
+        return self._join(order), self._join(mirrored)
+
+    def _draw(self, epoch: int) -> None:
+        """Draw an epoch's order and flips unless they are at hand; positions only grow, so one epoch is kept."""
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            self._epoch, self._order = epoch, rng.permutation(len(self.samples))
+            self._mirrored = rng.random(len(self.samples)) < 0.5
