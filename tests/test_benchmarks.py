@@ -12,6 +12,7 @@ sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
 import mnist_quality
 import ring_modes
+import rivals
 
 
 def test_ring_modes_of_real_points():
@@ -49,3 +50,34 @@ def test_the_digit_judge_learns():
     assert (probability.argmax(1) == labels).all()
     small = mnist_quality.normalised(images[:, :, 2:30, 2:30])  # 28x28 gets its black border back
     assert torch.allclose(mnist_quality.probabilities(classifier, small[labels % 9 != 0]).argmax(1), labels[labels % 9 != 0])
+
+
+@pytest.mark.parametrize("penalty", [False, True])
+@pytest.mark.parametrize("reuse", [False, True])
+def test_the_plain_loop_trains_both_networks(penalty, reuse):
+    images = torch.randint(0, 256, (24, *rivals.SHAPE), dtype=torch.uint8)
+    task = rivals.Task(images, batch=8, width=2, rounds=4, penalty=penalty)
+    players = [task.generator, task.discriminator]
+    before = [[weight.clone() for weight in player.parameters()] for player in players]
+    rivals.plain(task, reuse=reuse)
+    for player, weights in zip(players, before, strict=True):
+        after = list(player.parameters())
+        assert all(weight.isfinite().all() for weight in after)
+        assert not any(torch.equal(one, other) for one, other in zip(weights, after, strict=True))
+    assert len(task.asked) == 4
+
+
+def test_rivals_are_timed_or_say_why_not(monkeypatch):
+    def broken(task):
+        raise AttributeError("torch\nhas no such thing")
+
+    rivals_there = {"absent": ("no-such-gan", rivals.plain), "old": ("torch", broken)}
+    monkeypatch.setattr(rivals, "CONTENDERS", rivals.CONTENDERS | rivals_there)
+    images = torch.randint(0, 256, (16, *rivals.SHAPE), dtype=torch.uint8)
+    names = ["plain loop", "ganzoo fit", "absent", "old"]
+    found = rivals.measure(names, images, batch=4, width=2, rounds=2, repeats=2)
+    for name in names[:2]:
+        assert len(found[name]) == 4
+        assert all(0 < seconds < 60 for seconds in found[name])
+    assert found["absent"] == "not installed: pip install --no-deps no-such-gan"
+    assert found["old"] == "AttributeError: torch has no such thing"
