@@ -11,7 +11,7 @@ data set notes when it is asked for a batch, so that a round costs all that happ
 taken in turn, so that a busy machine slows all alike. CPU only: on a GPU, the host's clock would not see the work.
 
 Not here: pytorch-gan-zoo 0.0.6, whose package is named ganzoo, too, and whose validation calls torchvision's `make_grid` with
-an argument that it never had; gan-lab 0.4.2, which trains no networks but its own.
+an argument that it does not have; gan-lab 0.4.2, which trains no networks but its own.
 """
 
 import argparse
@@ -166,7 +166,7 @@ def torchgan(task: Task) -> None:
     else:
         terms = [losses.MinimaxGeneratorLoss(), losses.MinimaxDiscriminatorLoss()]
     trainer = Trainer(models, terms, device=torch.device("cpu"), epochs=1)
-    trainer.logger.logger_end_epoch.clear()  # its images of the epoch need torchvision 0.x's make_grid(range=)
+    trainer.logger.logger_end_epoch.clear()  # its images of the epoch need an old torchvision's make_grid(range=)
     trainer(task.loader())
 
 
