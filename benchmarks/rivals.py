@@ -1,11 +1,12 @@
-"""Is `ganzoo fit` slower than another GAN library, or than a plain loop? The same networks, images and losses by each.
+"""Is `ganzoo fit` slower than another GAN library, or than a plain loop? The same networks, data and losses by each.
 
     pip install --no-deps torchgan torch-mimicry vegans voxgan lightning-bolts "pytorch-lightning<2"
     pip install scikit-image lmdb requests h5py bottleneck "setuptools<80"    # what these import
-    python benchmarks/rivals.py --batch 64 --width 64
-    python benchmarks/rivals.py --batch 64 --width 64 --penalty
+    python benchmarks/rivals.py                # DCGAN
+    python benchmarks/rivals.py --penalty      # WGAN-GP
+    python benchmarks/rivals.py --ring         # multi-layer perceptrons on points, which only the plain loops train as well
 
-A round is one update of the discriminator and one of the generator, on `batch` images each. Every library trains DCGAN's
+A round is one update of the discriminator and one of the generator, on `batch` images each. Every library trains the same
 networks by its own loop at its default logging, from a DataLoader (ganzoo: from its own stream) over images in memory. The
 data set notes when it is asked for a batch, so that a round costs all that happens between two of these times. Repeats are
 taken in turn, so that a busy machine slows all alike. CPU only: on a GPU, the host's clock would not see the work.
@@ -38,8 +39,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 
-from ganzoo.data.base import Samples, normalised, one_line
+import ganzoo
+from ganzoo.data.base import normalised, one_line
+from ganzoo.data.stream import Samples
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganzoo.networks.mlp import MLPDiscriminator, MLPGenerator
 
 SHAPE = (3, 32, 32)
 LATENT = 100
@@ -65,13 +69,22 @@ class Clocked(Dataset[Any]):
 
 
 class Task:
-    """What all train for `rounds` rounds: DCGAN's networks, as a non-saturating GAN or, with `penalty`, as a WGAN-GP."""
+    """What all train for `rounds` rounds, as a non-saturating GAN or, with `penalty`, as a WGAN-GP.
+
+    Of images uint8 [M, *SHAPE] DCGAN's networks learn, of points float32 [M, 2] multi-layer perceptrons.
+    """
 
     def __init__(self, images: Tensor, batch: int, width: int, rounds: int, penalty: bool = False) -> None:
         torch.manual_seed(0)
         self.images, self.batch, self.width, self.rounds, self.penalty = images, batch, width, rounds, penalty
-        self.generator = DCGANGenerator(LATENT, SHAPE, width=width)
-        self.discriminator = DCGANDiscriminator(SHAPE, width=width, norm="none" if penalty else "batch")
+        self.points = images.is_floating_point()
+        self.latent_dim = 2 if self.points else LATENT
+        if self.points:
+            self.generator: nn.Module = MLPGenerator(self.latent_dim, images.shape[1:], width=width)
+            self.discriminator: nn.Module = MLPDiscriminator(images.shape[1:], width=width)
+        else:
+            self.generator = DCGANGenerator(LATENT, SHAPE, width=width)
+            self.discriminator = DCGANDiscriminator(SHAPE, width=width, norm="none" if penalty else "batch")
         self.adam: dict[str, Any] = {"lr": 1e-4, "betas": (0.0, 0.9)} if penalty else {"lr": 2e-4, "betas": (0.5, 0.999)}
         self.asked: list[float] = []
 
@@ -104,11 +117,11 @@ def plain(task: Task, reuse: bool = False) -> None:
     of_generator, of_discriminator = (Adam(network.parameters(), **task.adam) for network in (generator, discriminator))
     for (real,) in task.loader(lambda image: (image,)):
         with torch.set_grad_enabled(reuse):
-            fake = generator(torch.randn(len(real), LATENT))
+            fake = generator(torch.randn(len(real), task.latent_dim))
         of_discriminator.zero_grad()
         on_real, on_fake = discriminator(real), discriminator(fake.detach())
         if task.penalty:
-            between = torch.lerp(fake.detach(), real, torch.rand(len(real), 1, 1, 1)).requires_grad_()
+            between = torch.lerp(fake.detach(), real, torch.rand(len(real), *[1] * (real.ndim - 1))).requires_grad_()
             (slope,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
             loss = on_fake.mean() - on_real.mean() + LAMBDA * (slope.flatten(1).norm(dim=1) - 1).square().mean()
         else:
@@ -118,7 +131,7 @@ def plain(task: Task, reuse: bool = False) -> None:
 
         discriminator.requires_grad_(False)  # the generator's turn needs no gradient of its weights
         of_generator.zero_grad()
-        logit = discriminator(fake if reuse else generator(torch.randn(len(real), LATENT)))
+        logit = discriminator(fake if reuse else generator(torch.randn(len(real), task.latent_dim)))
         loss = -logit.mean() if task.penalty else F.softplus(-logit).mean()
         loss.backward()
         of_generator.step()
@@ -127,24 +140,26 @@ def plain(task: Task, reuse: bool = False) -> None:
 
 def ganzoo_fit(task: Task) -> None:
     """`ganzoo fit` with its run folder, logger and callbacks; only the source of the images is replaced."""
-    import ganzoo.cli
+    import ganzoo.cli  # late: at once it would set how warnings and Lightning behave for the others, too
 
     class Source(Samples):
         def __getitems__(self, indices: Any) -> tuple[Tensor, ...]:
             task.asked.append(time.perf_counter())
             return super().__getitems__(indices)
 
-    norm = "none" if task.penalty else "batch"
+    kind, data = ("MLP", ganzoo.Gaussians) if task.points else ("DCGAN", ganzoo.CIFAR10)
     arguments = [
-        *("--model", "WGANGP" if task.penalty else "DCGAN", f"--model.latent_dim={LATENT}", "--model.discriminator_steps=1"),
-        *("--model.generator=ganzoo.DCGANGenerator", f"--model.generator.width={task.width}"),
-        *("--model.discriminator=ganzoo.DCGANDiscriminator", f"--model.discriminator.width={task.width}"),
-        *(f"--model.discriminator.norm={norm}", "--data=CIFAR10", f"--data.batch_size={task.batch}"),
+        *("--model", "WGANGP" if task.penalty else "GAN", f"--model.latent_dim={task.latent_dim}"),
+        *("--model.discriminator_steps=1", f"--model.lr={task.adam['lr']}", f"--model.betas={list(task.adam['betas'])}"),
+        *(f"--model.generator=ganzoo.{kind}Generator", f"--model.generator.width={task.width}"),
+        *(f"--model.discriminator=ganzoo.{kind}Discriminator", f"--model.discriminator.width={task.width}"),
+        *(["--model.discriminator.norm=none"] if task.penalty and not task.points else []),
+        *(f"--data={data.__name__}", f"--data.batch_size={task.batch}"),
         *(f"--trainer.max_steps={task.rounds}", "--trainer.accelerator=cpu"),
     ]
     with (
-        patch.object(ganzoo.CIFAR10, "prepare_data", lambda self: None),
-        patch.object(ganzoo.CIFAR10, "splits", lambda self: (Source(task.images), None)),
+        patch.object(data, "prepare_data", lambda self: None),
+        patch.object(data, "splits", lambda self: (Source(task.images), None)),
     ):
         ganzoo.cli.run("fit", arguments)
 
@@ -286,18 +301,24 @@ def quiet() -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--width", type=int, default=64, help="of both networks (64)")
+    parser.add_argument("--batch", type=int, help="64, on the ring 256")
+    parser.add_argument("--width", type=int, help="of both networks: 64, on the ring 128")
     parser.add_argument("--rounds", type=int, default=5, help="in each repeat, after the warm-up (5)")
     parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--penalty", action="store_true", help="WGAN-GP with one critic step, not the non-saturating GAN")
+    parser.add_argument("--ring", action="store_true", help="points on a ring, not images of 32 x 32")
     given = parser.parse_args()
+    given.batch = given.batch or (256 if given.ring else 64)
+    given.width = given.width or (128 if given.ring else 64)
     torch.set_num_threads(given.threads)
+    names = list(CONTENDERS)[:3] if given.ring else list(CONTENDERS)
     images = torch.randint(0, 256, (2048, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    found = measure(CONTENDERS, images, given.batch, given.width, given.rounds, given.penalty, given.repeats)
+    if given.ring:
+        images = ganzoo.Gaussians().real_samples(100_000)
+    found = measure(names, images, given.batch, given.width, given.rounds, given.penalty, given.repeats)
     name = f"{platform.processor() or platform.machine()} CPU, {given.threads} threads, torch {torch.__version__}"
-    print(f"{name}, {'WGAN-GP' if given.penalty else 'DCGAN'}, {vars(given)}")
+    print(f"{name}, {'WGAN-GP' if given.penalty else 'GAN'}, {vars(given)}")
     print(f"{'':30}version  ms/round         quartiles  images/s  of ganzoo fit's time")
 
     def paces(seconds: list[float]) -> list[float]:

@@ -1,0 +1,313 @@
+"""How many real images a second does each variant take, and what do compiling and `ganzoo fit` change about it?
+
+    python benchmarks/step_time.py                                                    # on a CPU, some 20 minutes
+    python benchmarks/step_time.py --device cuda --precision bf16-mixed               # on a GPU
+    python benchmarks/step_time.py --tasks DCGAN --hows eager --batch 4 --seconds 1   # a try
+
+A row is a task (a variant with its own networks, or one of the two that other trainers publish their speed for), how its
+moves are played (eager, compiled, graphs), and by whom: `fit` is `ganzoo fit` with its run folder, logger and callbacks,
+`moves` the same moves on one batch that never changes, with nothing around them. Each task is measured in a process of its
+own, with empty compiler caches, so that memory (the process's peak, or on CUDA the allocator's) and warm-up (what the first
+rounds take beyond their later time) are its own. On a CPU, rivals.py's contenders follow. CSV and plot go to --out.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import chdir
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ganzoo import compiling
+from ganzoo.data.base import DataModule
+from ganzoo.data.stream import Samples
+from ganzoo.game import Game, differentiable, learn
+from ganzoo.listing import variants
+from ganzoo.precision import tf32
+
+WARM_UP = 4  # rounds before the clock starts: CUDA graphs are recorded in the second of each move
+CHUNK = 5  # rounds between two looks at the clock, for which CUDA has to finish
+HOWS = {"eager": "false", "compiled": "true", "graphs": "graphs"}
+
+RESNETS = ["--model.generator=ResNetGenerator", "--model.discriminator=ResNetDiscriminator"]
+TASKS = {f"{variant.__name__} 32x32": ["--model", variant.__name__] for variant in variants()} | {
+    "WGANGP ResNet 32x32": ["--model=WGANGP", *RESNETS],
+    "DCGAN 64x64 batch 128": ["--model=DCGAN", "--data.size=64", "--data.batch_size=128"],
+}
+
+
+class Pixels(DataModule):
+    """Random images: what they show does not change the speed."""
+
+    flip = True
+
+    def __init__(self, *, size: int = 32, **loading: Any) -> None:
+        super().__init__(**loading)
+        self.shape = (3, size, size)
+
+    def splits(self) -> tuple[Samples, None]:
+        return Samples(np.random.default_rng(0).integers(0, 256, (10_000, *self.shape), np.uint8)), None
+
+
+class Clock(L.Callback):
+    """Times chunks of rounds until `seconds` are over, then stops the run. The latest one is kept in `Clock.latest`."""
+
+    latest: "Clock"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.times: list[float] = []
+        Clock.latest = self
+
+    def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
+        self.game = game
+        self.times.append(now(game.device))
+
+    def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
+        trainer.should_stop = self.tick(trainer.global_step, game.device)
+
+    def tick(self, step: int, device: torch.device) -> bool:
+        """Note the time after round `step`, counted from 1, if it ends a chunk; whether it is enough."""
+        if step < WARM_UP or (step - WARM_UP) % CHUNK:
+            return False
+        self.times.append(now(device))
+        return len(self.times) > 3 and self.times[-1] - self.times[1] > self.seconds
+
+    def result(self) -> dict[str, float]:
+        start, warm, *later = self.times
+        seconds = median(np.diff([warm, *later])) / CHUNK
+        return {"seconds": float(seconds), "warm_up": warm - start - WARM_UP * float(seconds)}
+
+
+def now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def fit(arguments: list[str], given: argparse.Namespace) -> tuple[Game, dict[str, float]]:
+    """The game after `ganzoo fit`, and what the clock said."""
+    from ganzoo import cli
+
+    with TemporaryDirectory() as folder, chdir(folder):
+        cli.run(
+            "fit",
+            [
+                *("--data=step_time.Pixels", f"--data.batch_size={given.batch}", *arguments),
+                *(f"--trainer.accelerator={given.device}", "--trainer.devices=1", f"--trainer.precision={given.precision}"),
+                *(
+                    "--trainer.max_steps=-1",
+                    "--trainer.callbacks=step_time.Clock",
+                    f"--trainer.callbacks.seconds={given.seconds}",
+                ),
+            ],
+        )
+    clock = sys.modules["step_time"].Clock.latest
+    return clock.game, clock.result()
+
+
+def rounds(game: Game, how: str, seconds: float) -> tuple[dict[str, float], float]:
+    """What the clock said of bare moves, and the floating point operations of a round."""
+    game.train()
+    optimizers = game.configure_optimizers().of
+    batch = torch.rand(game.trainer.datamodule.batch_size, *game.shape, device=game.device) * 2 - 1  # type: ignore[attr-defined]
+    batches = [differentiable((batch.contiguous(memory_format=torch.channels_last),))] * game.minibatches
+
+    def play(moves: compiling.Move) -> None:
+        for player, loss, part in game.turns(0, batches):
+            _, gradients = moves(player, loss, part)
+            learn(optimizers[player], game._weights[player], gradients, 1.0)
+            game.after_turn(player)
+
+    clock = Clock(seconds)
+    with tf32(True), game.trainer.precision_plugin.forward_context():
+        with FlopCounterMode(display=False) as counter:
+            play(game.move)
+        compiled = compiling.played(game.move, how if how == "graphs" else how == "compiled", game.device)
+        clock.times.append(now(game.device))
+        step = 1
+        while not clock.tick(step, game.device):
+            play(compiled)
+            step += 1
+    return clock.result(), float(counter.get_total_flops())
+
+
+def peak(device: torch.device, precision: str) -> float:
+    """Floating point operations a second in the largest product of matrices that the device does at this precision."""
+    size, kind = (8192 if device.type == "cuda" else 2048), torch.bfloat16 if "bf16" in precision else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+    times = []
+    with tf32(True):
+        for _ in range(12):
+            started = now(device)
+            a @ b
+            times.append(now(device) - started)
+    return 2 * size**3 / min(times)
+
+
+def measure(name: str, how: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The rows of one task, as `main` prints them: through `ganzoo fit` and by bare moves."""
+    game, of_fit = fit([*TASKS[name], f"--model.compile={HOWS[how]}"], given)
+    cuda = game.device.type == "cuda"
+    # ru_maxrss is in KiB on Linux and in bytes on macOS
+    unit = 1 if cuda or sys.platform == "darwin" else 1024
+    memory = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    of_moves, operations = rounds(game, how, given.seconds)
+    most = peak(game.device, given.precision)
+    images = game.minibatches * game.trainer.datamodule.batch_size  # type: ignore[attr-defined]
+    for through, of in (("fit", of_fit), ("moves", of_moves)):
+        yield {
+            "task": name,
+            "how": how,
+            "through": through,
+            "ms_per_round": round(1000 * of["seconds"], 3),
+            "images_per_second": round(images / of["seconds"], 1),
+            "share_of_peak": round(operations / of["seconds"] / most, 4),
+            "peak_tflops": round(most / 1e12, 3),
+            "warm_up_seconds": round(of["warm_up"], 1) if through == "fit" else "",
+            "memory_mib": round(memory * unit / 2**20) if through == "fit" else "",
+            "note": "",
+        }
+
+
+def contenders(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """rivals.py's rows, `ganzoo fit` on the same networks among them."""
+    import rivals
+
+    images = torch.randint(0, 256, (2048, *rivals.SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for task, penalty in (("GAN", False), ("WGANGP", True)):
+        found = rivals.measure(rivals.CONTENDERS, images, given.batch, given.width, rounds=5, penalty=penalty, repeats=4)
+        for name, seconds in found.items():
+            row = {"task": f"rivals: {task}, DCGAN's networks, one critic step", "how": name, "through": "its own loop"}
+            if isinstance(seconds, str):
+                yield row | {"note": seconds}
+            else:
+                of = median(seconds)
+                yield row | {"ms_per_round": round(1000 * of, 3), "images_per_second": round(given.batch / of, 1)}
+
+
+def in_own_process(name: str, how: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """`measure` in a new process; the row says what went wrong, if it failed."""
+    with TemporaryDirectory() as cache:
+        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache, "GANZOO_STEP_TIME": json.dumps([name, how])}
+        done = subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        yield from json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        yield {"task": name, "how": how, "note": f"failed with exit code {done.returncode}"}
+
+
+def plot(rows: list[dict[str, Any]], path: Path, title: str) -> None:
+    """Images a second: a panel for the variants, one for each set of rivals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    measured = [row for row in rows if row.get("images_per_second")]
+    panels: dict[str, list[tuple[str, float, str]]] = {}
+    colours = {"eager": "#b0b7c3", "compiled": "#5b8def", "graphs": "#1b3a8c", "ganzoo fit": "#d1495b"}
+    for row in measured:
+        panel = row["task"] if row["task"].startswith("rivals") else "variants: through ganzoo fit (bars), bare moves (lines)"
+        label = row["how"] if row["task"].startswith("rivals") else f"{row['task']}, {row['how']}"
+        if row["through"] != "moves":
+            panels.setdefault(panel, []).append((label, row["images_per_second"], colours.get(row["how"], "#8d99ae")))
+    bare = {f"{row['task']}, {row['how']}": row["images_per_second"] for row in measured if row["through"] == "moves"}
+    heights = [len(bars) + 2 for bars in panels.values()]
+    figure, axes = plt.subplots(len(panels), 1, figsize=(9, 0.28 * sum(heights)), height_ratios=heights, squeeze=False)
+    for (panel, bars), axis in zip(panels.items(), axes[:, 0], strict=True):
+        labels, speeds, shades = zip(*bars, strict=True)
+        axis.barh(labels, speeds, color=shades)
+        for at, (label, speed) in enumerate(zip(labels, speeds, strict=True)):
+            axis.text(speed, at, f" {speed:,.0f}", va="center", fontsize=8)
+            if label in bare:
+                axis.plot([bare[label]] * 2, [at - 0.4, at + 0.4], color="black", linewidth=1.5)
+        axis.set_title(panel, fontsize=9, loc="left")
+        axis.invert_yaxis()
+        axis.margins(x=0.12, y=0.02)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1, 0].set_xlabel("real images a second", fontsize=9)
+    figure.suptitle(title, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--tasks", nargs="*", default=[], help=f"only those whose names contain one of these: {', '.join(TASKS)}"
+    )
+    parser.add_argument("--hows", nargs="*", choices=list(HOWS), help="all that the device can do")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default="32-true", help="32-true or bf16-mixed")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--width", type=int, default=64, help="of the networks that the rivals train (64)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="to measure each row for (10)")
+    parser.add_argument("--no-rivals", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "step_time", help="writes OUT.csv and OUT.png")
+    return parser.parse_args()
+
+
+def hardware(device: str) -> str:
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def main() -> None:
+    given = arguments()
+    if "GANZOO_STEP_TIME" in os.environ:
+        print(json.dumps(list(measure(*json.loads(os.environ["GANZOO_STEP_TIME"]), given))))
+        return
+    hows = given.hows or (list(HOWS) if given.device == "cuda" else ["eager", "compiled"])
+    names = [name for name in TASKS if not given.tasks or any(part in name for part in given.tasks)]
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    title = f"{hardware(given.device)}, {given.precision}, commit {commit.stdout.strip()}"
+    sources = [partial(in_own_process, name, how, given) for name in names for how in hows]
+    if given.device == "cpu" and not given.no_rivals:
+        sources.append(partial(contenders, given))
+    rows: list[dict[str, Any]] = []
+    for source in sources:
+        for row in source():
+            rows.append(row | {"setting": title})
+            print(*(f"{row.get(key, '')!s:{width}}" for key, width in COLUMNS.items()), flush=True)
+        with open(f"{given.out}.csv", "w", newline="") as file:  # after every task: a run that is cut off leaves what it has
+            writer = csv.DictWriter(file, [*COLUMNS, "setting"])
+            writer.writeheader()
+            writer.writerows(rows)
+    plot(rows, Path(f"{given.out}.png"), title)
+
+
+COLUMNS = {
+    "task": 24,
+    "how": 10,
+    "through": 8,
+    "ms_per_round": 10,
+    "images_per_second": 10,
+    "share_of_peak": 8,
+    "peak_tflops": 8,
+    "warm_up_seconds": 8,
+    "memory_mib": 8,
+    "note": 0,
+}
+
+
+if __name__ == "__main__":
+    main()
