@@ -55,6 +55,7 @@ class DataModule(L.LightningDataModule):
     classes: int | None = None
     flip: bool = False
     held_out_hint = "choose data that has one"
+    measured: int | None = None  # real images that scores are measured against: the first so many, None for all
 
     train: Samples
     held_out: Samples | None
