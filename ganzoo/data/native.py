@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +18,33 @@ from ganzoo.data.stream import Samples
 
 
 class SampleImages:
-    """The images of a data module's split.
+    """The images of a data module's split: all, or the first `most`.
 
     Raises:
         ValueError: the samples are not images.
     """
 
-    def __init__(self, samples: Samples) -> None:
-        if samples.data.dtype != np.uint8:
-            raise ValueError(f"only images can be measured, not samples of shape {samples.data.shape[1:]}")
-        self.data = samples.data
+    def __init__(self, samples: Samples, most: int | None = None) -> None:
+        first = samples[0][0]
+        if first.dtype != torch.uint8:
+            raise ValueError(f"only images can be measured, not samples of shape {tuple(first.shape)}")
+        self.samples = samples
+        self.shape = (min(len(samples), most or len(samples)), *first.shape)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return self.shape[0]
 
     def content(self) -> str:
         """Hash of all pixels in order: 16 hexadecimal digits."""
-        digest = hashlib.sha256(str(self.data.shape).encode())
-        for start in range(0, len(self.data), 1000):
-            digest.update(self.data[start : start + 1000].tobytes())
+        digest = hashlib.sha256(str(self.shape).encode())
+        for batch in self.batches(1000, range(ceil(len(self) / 1000))):
+            digest.update(batch.numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
         """Batch i holds images i * size .. (i + 1) * size - 1: uint8 [size or fewer, C, H, W]."""
         for i in indices:
-            yield torch.from_numpy(np.array(self.data[i * size : (i + 1) * size]))
+            yield self.samples.__getitems__(range(i * size, min((i + 1) * size, len(self))))[0]
 
 
 class FileImages:
