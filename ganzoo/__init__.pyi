@@ -9,6 +9,7 @@ from .data.images import CIFAR10 as CIFAR10
 from .data.images import MNIST as MNIST
 from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
+from .data.shards import Shards as Shards
 from .data.toy import Gaussians as Gaussians
 from .game import Game as Game
 from .loading import load as load
