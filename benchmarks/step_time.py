@@ -1,10 +1,10 @@
 """How many real images a second does each variant take, and what do compiling and `ganzoo fit` change about it?
 
-    python benchmarks/step_time.py                                                    # on a CPU, some 20 minutes
+    python benchmarks/step_time.py --tasks 32x32 64x64                                # on a CPU: some 20 minutes
     python benchmarks/step_time.py --device cuda --precision bf16-mixed               # on a GPU
     python benchmarks/step_time.py --tasks DCGAN --hows eager --batch 4 --seconds 1   # a try
 
-A row is a task (a variant with its own networks, or one of the two that other trainers publish their speed for), how its
+A row is a task (a variant with its own networks, or at 64 x 64, or with the ResNets of the WGAN-GP paper), how its
 moves are played (eager, compiled, graphs), and by whom: `fit` is `ganzoo fit` with its run folder, logger and callbacks,
 `moves` the same moves on one batch that never changes, with nothing around them. Each task is measured in a process of its
 own, with empty compiler caches, so that memory (the process's peak, or on CUDA the allocator's) and warm-up (what the first
@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from contextlib import chdir
 from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -41,13 +42,14 @@ from ganzoo.listing import variants
 from ganzoo.precision import tf32
 
 WARM_UP = 4  # rounds before the clock starts: CUDA graphs are recorded in the second of each move
-CHUNK = 5  # rounds between two looks at the clock, for which CUDA has to finish
+CHUNK = {"cuda": 10}  # rounds between two looks at the clock, for which CUDA has to finish; 1 elsewhere
 HOWS = {"eager": "false", "compiled": "true", "graphs": "graphs"}
 
 RESNETS = ["--model.generator=ResNetGenerator", "--model.discriminator=ResNetDiscriminator"]
 TASKS = {f"{variant.__name__} 32x32": ["--model", variant.__name__] for variant in variants()} | {
-    "WGANGP ResNet 32x32": ["--model=WGANGP", *RESNETS],
-    "DCGAN 64x64 batch 128": ["--model=DCGAN", "--data.size=64", "--data.batch_size=128"],
+    "WGANGP, ResNets": ["--model=WGANGP", *RESNETS],
+    "GAN 64x64": ["--model=GAN", "--data.size=64"],
+    "DCGAN 64x64, batch 128": ["--model=DCGAN", "--data.size=64", "--data.batch_size=128"],
 }
 
 
@@ -75,23 +77,29 @@ class Clock(L.Callback):
         Clock.latest = self
 
     def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
-        self.game = game
-        self.times.append(now(game.device))
+        self.start(game)
 
     def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
-        trainer.should_stop = self.tick(trainer.global_step, game.device)
+        enough = self.tick(trainer.global_step)
+        if enough is not None:
+            trainer.should_stop = trainer.strategy.reduce_boolean_decision(enough)  # on several devices all stop at once
 
-    def tick(self, step: int, device: torch.device) -> bool:
-        """Note the time after round `step`, counted from 1, if it ends a chunk; whether it is enough."""
-        if step < WARM_UP or (step - WARM_UP) % CHUNK:
-            return False
-        self.times.append(now(device))
-        return len(self.times) > 3 and self.times[-1] - self.times[1] > self.seconds
+    def start(self, game: Game) -> None:
+        self.game, self.chunk = game, CHUNK.get(game.device.type, 1)
+        self.times.append(now(game.device))
+
+    def tick(self, step: int) -> bool | None:
+        """If round `step`, counted from 1, ends a chunk: note the time, and say whether that is enough."""
+        if step < WARM_UP or (step - WARM_UP) % self.chunk:
+            return None
+        self.times.append(now(self.game.device))
+        return len(self.times) > 4 and self.times[-1] - self.times[1] > self.seconds
 
     def result(self) -> dict[str, float]:
+        """Seconds of a round, the median of all chunks, and what the first rounds took beyond that."""
         start, warm, *later = self.times
-        seconds = median(np.diff([warm, *later])) / CHUNK
-        return {"seconds": float(seconds), "warm_up": warm - start - WARM_UP * float(seconds)}
+        seconds = float(median(np.diff([warm, *later]))) / self.chunk
+        return {"seconds": seconds, "warm_up": warm - start - WARM_UP * seconds}
 
 
 def now(device: torch.device) -> float:
@@ -108,13 +116,11 @@ def fit(arguments: list[str], given: argparse.Namespace) -> tuple[Game, dict[str
         cli.run(
             "fit",
             [
-                *("--data=step_time.Pixels", f"--data.batch_size={given.batch}", *arguments),
+                *("--data=step_time.Pixels", f"--data.batch_size={given.batch}"),
                 *(f"--trainer.accelerator={given.device}", "--trainer.devices=1", f"--trainer.precision={given.precision}"),
-                *(
-                    "--trainer.max_steps=-1",
-                    "--trainer.callbacks=step_time.Clock",
-                    f"--trainer.callbacks.seconds={given.seconds}",
-                ),
+                *("--trainer.max_steps=-1", "--trainer.callbacks=step_time.Clock"),
+                f"--trainer.callbacks.seconds={given.seconds}",
+                *arguments,
             ],
         )
     clock = sys.modules["step_time"].Clock.latest
@@ -139,11 +145,11 @@ def rounds(game: Game, how: str, seconds: float) -> tuple[dict[str, float], floa
         with FlopCounterMode(display=False) as counter:
             play(game.move)
         compiled = compiling.played(game.move, how if how == "graphs" else how == "compiled", game.device)
-        clock.times.append(now(game.device))
-        step = 1
-        while not clock.tick(step, game.device):
+        clock.start(game)
+        for step in count(1):
             play(compiled)
-            step += 1
+            if clock.tick(step):
+                break
     return clock.result(), float(counter.get_total_flops())
 
 
@@ -205,11 +211,11 @@ def in_own_process(name: str, how: str, given: argparse.Namespace) -> Iterator[d
     """`measure` in a new process; the row says what went wrong, if it failed."""
     with TemporaryDirectory() as cache:
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache, "GANZOO_STEP_TIME": json.dumps([name, how])}
-        done = subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=environment, stdout=subprocess.PIPE, text=True)
-    try:
+        done = subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        yield {"task": name, "how": how, "note": done.stderr.strip().rpartition("\n")[2]}
+    else:
         yield from json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, json.JSONDecodeError):
-        yield {"task": name, "how": how, "note": f"failed with exit code {done.returncode}"}
 
 
 def plot(rows: list[dict[str, Any]], path: Path, title: str) -> None:
@@ -264,9 +270,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def hardware(device: str) -> str:
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
-    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+def setting(given: argparse.Namespace) -> str:
+    """Hardware, version, precision and commit, in one line."""
+    name = torch.cuda.get_device_name() if given.device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
+    git = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    return (
+        f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {given.precision}, commit {commit or 'unknown'}"
+    )
 
 
 def main() -> None:
@@ -276,10 +287,7 @@ def main() -> None:
         return
     hows = given.hows or (list(HOWS) if given.device == "cuda" else ["eager", "compiled"])
     names = [name for name in TASKS if not given.tasks or any(part in name for part in given.tasks)]
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
-    title = f"{hardware(given.device)}, {given.precision}, commit {commit.stdout.strip()}"
+    title = setting(given)
     sources = [partial(in_own_process, name, how, given) for name in names for how in hows]
     if given.device == "cpu" and not given.no_rivals:
         sources.append(partial(contenders, given))
