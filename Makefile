@@ -17,4 +17,9 @@ bench:           ## judge the checkpoints of the MNIST and ring runs in runs/ (D
 	python benchmarks/mnist_quality.py --data.root $(or $(DATA),data) $(wildcard runs/*_mnist/*/checkpoints/last.ckpt)
 	python benchmarks/ring_modes.py $(wildcard runs/*_ring/*/checkpoints/last.ckpt)
 
-.PHONY: help test slow lint format bench
+speed:           ## step times, scaling and data rates on this CPU, an hour on two cores
+	python benchmarks/step_time.py --tasks 32x32 64x64
+	python benchmarks/scaling.py
+	python benchmarks/data_rate.py
+
+.PHONY: help test slow lint format bench speed

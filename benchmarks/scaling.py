@@ -129,7 +129,10 @@ def plot(rows: list[dict[str, Any]], path: Path, title: str) -> None:
         )
         axis.set_xscale("log", base=2)
         axis.set_xticks([row[name] for row in of], [str(row[name]) for row in of], minor=False)
-        axis.set_ylim(bottom=0)
+        if name == "size":
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("real images a second")

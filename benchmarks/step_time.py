@@ -240,7 +240,7 @@ def plot(rows: list[dict[str, Any]], path: Path, title: str) -> None:
         labels, speeds, shades = zip(*bars, strict=True)
         axis.barh(labels, speeds, color=shades)
         for at, (label, speed) in enumerate(zip(labels, speeds, strict=True)):
-            axis.text(speed, at, f" {speed:,.0f}", va="center", fontsize=8)
+            axis.text(max(speed, bare.get(label, 0)), at, f" {speed:,.0f}", va="center", fontsize=8)
             if label in bare:
                 axis.plot([bare[label]] * 2, [at - 0.4, at + 0.4], color="black", linewidth=1.5)
         axis.set_title(panel, fontsize=9, loc="left")

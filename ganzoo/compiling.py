@@ -39,7 +39,7 @@ def best(device: torch.device) -> tuple[Compile, str]:
         if find_spec("triton") is None or torch.cuda.get_device_capability(device) < (7, 0):
             return False, "that takes Triton and a GPU of compute capability 7.0"
         return "graphs", "the fastest on CUDA, after a minute or more of compiling"
-    return False, f"on {device.type} it takes a minute or more before it gains anything: --model.compile true for long runs"
+    return False, f"on {device.type} that takes half a minute and seldom pays: --model.compile true tries it"
 
 
 class Compiled:

@@ -1,18 +1,25 @@
 """The judges in benchmarks/ judge real data as they should."""
 
+import csv
+import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import REPOSITORY
+from PIL import Image
 
 import ganzoo
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
+import data_rate
 import mnist_quality
 import ring_modes
 import rivals
+import scaling
+import step_time
 
 
 def test_ring_modes_of_real_points():
@@ -81,3 +88,76 @@ def test_rivals_are_timed_or_say_why_not(monkeypatch):
         assert all(0 < seconds < 60 for seconds in found[name])
     assert found["absent"] == "not installed: pip install --no-deps no-such-gan"
     assert found["old"] == "AttributeError: torch has no such thing"
+
+
+def test_the_clock_takes_the_median_of_chunks_and_the_warm_up_apart():
+    clock = step_time.Clock(seconds=2.0)
+    clock.chunk = 2
+    clock.times = [0.0, 11.0, 13.0, 15.0, 99.0]
+    assert clock.result() == {"seconds": 1.0, "warm_up": 11.0 - 4}
+
+
+def test_the_clock_stops_after_its_seconds_and_at_the_end_of_a_chunk(monkeypatch):
+    monkeypatch.setattr(step_time, "now", lambda device: float(next(seconds)))
+    seconds = iter(range(100))
+    clock = step_time.Clock(seconds=4.0)
+    clock.start(SimpleNamespace(device=torch.device("cuda")))
+    ends = {step: enough for step in range(1, 60) if (enough := clock.tick(step)) is not None}
+    assert list(ends)[:3] == [4, 14, 24], "after the warm-up, then every ten rounds on CUDA"
+    assert next(step for step, enough in ends.items() if enough) == 54  # 4 seconds after the first chunk began, and more
+
+
+def test_step_times_are_written_and_drawn(tmp_path):
+    """One variant, for a second, as the command line is used."""
+    script = REPOSITORY / "benchmarks" / "step_time.py"
+    given = ["--tasks", "LSGAN", "--hows", "eager", "--batch", "2", "--seconds", "0", "--no-rivals"]
+    done = subprocess.run(
+        [sys.executable, script, *given, "--out", tmp_path / "x"], capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+    assert [(row["task"], row["through"]) for row in rows] == [("LSGAN 32x32", "fit"), ("LSGAN 32x32", "moves")]
+    for row in rows:
+        assert float(row["images_per_second"]) == pytest.approx(2000 / float(row["ms_per_round"]), rel=0.01)
+        assert 0 < float(row["share_of_peak"]) < 2
+        assert "torch" in row["setting"] and "commit" in row["setting"]
+    assert Image.open(tmp_path / "x.png").width > 500
+
+
+def test_a_task_that_fails_leaves_a_row_that_says_so(monkeypatch):
+    failed = SimpleNamespace(returncode=1, stdout="", stderr="Traceback ...\nValueError: no such device")
+    monkeypatch.setattr(step_time.subprocess, "run", lambda *_, **__: failed)
+    [row] = step_time.in_own_process("DCGAN 32x32", "eager", SimpleNamespace())
+    assert row["note"] == "ValueError: no such device"
+
+
+def test_all_reduces_of_gradients_are_counted(monkeypatch):
+    monkeypatch.setattr(scaling.dist, "all_reduce", lambda tensor, *_, **__: None)
+    counter = scaling.AllReduces()
+    counter(torch.zeros(10))
+    counter(torch.zeros(3, dtype=torch.int64))
+    counter(torch.zeros(2, 2))
+    assert counter.bytes == [40, 16]
+
+
+def test_what_more_devices_would_give(monkeypatch):
+    """Two all-reduces of 300 MB in all, over links of 300 GB/s: 2 latencies, and 7/4 of a millisecond."""
+    monkeypatch.setattr(scaling, "in_own_process", lambda *_: {"all_reduces": 2, "mb_per_round": 300.0})
+    monkeypatch.setattr(scaling, "PAPER", {"x": []})
+    monkeypatch.setattr(scaling, "LINKS", {8: (300e9, 125e-6)})
+    [row] = scaling.on_paper(SimpleNamespace(round_ms=[2.0]))
+    assert (row["all_reduce_ms_per_round"], row["ms_per_round"], row["efficiency"]) == (2.0, 4.0, 0.5)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_delivered_images_are_counted(workers):
+    assert data_rate.delivered(ganzoo.Digits(batch_size=4, workers=workers), batches=30) > 100
+
+
+def test_the_plain_loop_learns_points_too():
+    points = torch.randn(24, 2)
+    task = rivals.Task(points, batch=8, width=4, rounds=4)
+    before = task.generator.layers[0].weight.clone()
+    rivals.plain(task)
+    assert not torch.equal(before, task.generator.layers[0].weight)
+    assert len(task.asked) == 4

@@ -157,6 +157,37 @@ def test_rounds_on_cuda_are_the_eager_ones(variant, fit, how):
     assert apart(eager, compiled, start) < tolerance(eager)
 
 
+def test_the_host_reads_no_value_between_log_steps(variant, fit, monkeypatch):
+    """Each read would make it wait for the device."""
+    reads, watching = [], []
+
+    def watched(name):
+        read = getattr(torch.Tensor, name)
+        return lambda tensor, *given, **how: (watching and reads.append(name), read(tensor, *given, **how))[1]
+
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"):
+        monkeypatch.setattr(torch.Tensor, name, watched(name))
+
+    class Watched(variant):
+        def training_step(self, *batch):
+            watching.append(True)
+            super().training_step(*batch)
+
+        def on_train_batch_end(self, *batch):  # after the callbacks' own
+            super().on_train_batch_end(*batch)
+            watching.clear()
+
+    def reads_of(log_every_n_steps: int) -> list[str]:
+        reads.clear()
+        game = new(Watched, compile=False, average_decay=0.9)
+        bar = {"enable_progress_bar": True, "callbacks": [ganzoo.ProgressBar()]}
+        fit(game, max_steps=4, log_every_n_steps=log_every_n_steps, **bar)
+        return list(reads)
+
+    assert reads_of(log_every_n_steps=3) == ["tolist"]
+    assert reads_of(log_every_n_steps=9) == []
+
+
 def test_bf16(variant, fit):
     game = new(variant)
     fit(game, precision="bf16-mixed")
