@@ -53,6 +53,11 @@ def explain(message: str, parser: jsonargparse.ArgumentParser | None = None) -> 
     keys = ".".join(re.findall(r"Parser key \"([\w.]+)\"", message))
     if wrong := re.search(r"Expected a (?:<class '|typing.Literal\[)(?!NoneType)(.+?)['\]]>?\. Got value: (.*)", message):
         return f"--{keys} must be {wrong[1]}, not {wrong[2]}"
+    if keys and (
+        wrong := re.search(r"Errors:((?:\n +- Expected a .+)+)\n +Given value type: .+\n +Given value: (.*)", message)
+    ):
+        kinds = re.findall(r"Expected a (?:<class '|typing.Literal\[)(?!NoneType)(.+?)['\]]>?$", wrong[1], re.MULTILINE)
+        return f"--{keys} must be {', '.join(kinds)}, not {wrong[2]}"
     complaints = [line.strip(" -") for line in message.splitlines()]
     complaints = [line for line in complaints if line and not line.startswith(_FRAME) and "NoneType" not in line]
     if keys and complaints:

@@ -112,7 +112,8 @@ class Game(Remembering, L.LightningModule):
         return {name: term.detach() for name, term in terms.items()} | {"loss": total.detach()}, list(gradients)
 
     def configure_optimizers(self) -> "Optimizers":
-        self.to(memory_format=torch.channels_last)  # of images and convolutions: faster on CPU and CUDA
+        if self.device.type in ("cpu", "cuda"):
+            self.to(memory_format=torch.channels_last)  # convolutions are faster in it
         self._weights = {
             name: [weight for weight in networks.parameters() if weight.requires_grad]
             for name, networks in self.players().items()

@@ -192,6 +192,7 @@ def test_list_names_every_variant(capsys, monkeypatch):
         ([*DIGITS, "--trainer.max_stps", "3"], "did you mean trainer.max_steps?"),
         ([*DIGITS, "--trainer.max_step", "3"], "did you mean trainer.max_steps?"),
         ([*DIGITS, "--model.lr", "fast"], "--model.lr must be float, not fast"),
+        ([*DIGITS, "--model.compile", "maybe"], "--model.compile must be bool, 'auto', 'graphs', not maybe"),
         ([*DIGITS, "--model.generator_cost", "minmax"], "must be 'minimax', 'non_saturating', 'maximum_likelihood'"),
         ([*DIGITS, "--model", "WGAN", "--model.betas", "[0, 1]"], "WGAN has no option betas"),
         ([*DIGITS, "--data.size", "30"], "cannot do 30 x 30 images: set --data.size to 28 or 32"),
