@@ -10,6 +10,7 @@ from .data.images import MNIST as MNIST
 from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
 from .data.shards import Shards as Shards
+from .data.stacked import StackedMNIST as StackedMNIST
 from .data.toy import Gaussians as Gaussians
 from .game import Game as Game
 from .loading import load as load
