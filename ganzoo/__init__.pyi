@@ -24,6 +24,8 @@ from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
+from .networks.layers import MinibatchDiscrimination as MinibatchDiscrimination
+from .networks.layers import VirtualBatchNorm as VirtualBatchNorm
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
