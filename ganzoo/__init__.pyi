@@ -24,10 +24,12 @@ from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
+from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.layers import MinibatchDiscrimination as MinibatchDiscrimination
 from .networks.layers import VirtualBatchNorm as VirtualBatchNorm
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
+from .networks.noise import InstanceNoise as InstanceNoise
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .strategy import UnwrappedDDP as UnwrappedDDP
