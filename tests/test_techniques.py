@@ -140,6 +140,13 @@ def test_they_are_switched_on_from_the_command_line(tmp_path, monkeypatch):
     assert game.sample(3).shape == (3, *game.shape)
 
 
+def test_a_networks_argument_needs_the_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["fit", "--model", "DCGAN", "--data", "Digits", "--model.discriminator.norm", "spectral"])
+    assert "norm is an option of a network: name it first" in capsys.readouterr().err
+
+
 # --- spectral normalisation
 
 

@@ -11,7 +11,6 @@ from ganzoo.duel import Duel
 from ganzoo.game import Terms
 from ganzoo.losses import gradient_norm
 from ganzoo.networks.dcgan import DCGANDiscriminator
-from ganzoo.networks.layers import MinibatchDiscrimination
 
 
 class WGANGP(Duel):
@@ -41,7 +40,7 @@ class WGANGP(Duel):
     ) -> None:
         super().__init__(latent_dim=latent_dim, discriminator_steps=discriminator_steps, lr=lr, betas=betas, **duel)
         self.penalty = penalty
-        if any(isinstance(layer, _BatchNorm | MinibatchDiscrimination) for layer in self.discriminator.modules()):
+        if any(getattr(layer, "ties_samples", isinstance(layer, _BatchNorm)) for layer in self.discriminator.modules()):
             raise ValueError(
                 "WGAN-GP's critic must not have batch normalisation or minibatch discrimination: set the discriminator's "
                 "norm to none, layer or spectral and its minibatch_kernels to 0"

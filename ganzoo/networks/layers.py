@@ -87,6 +87,8 @@ class MinibatchDiscrimination(nn.Module):
         kernels, size: B and C; 100 and 5 in the authors' code.
     """
 
+    ties_samples = True  # as batch normalisation does: penalties on each sample's own gradient refuse it
+
     def __init__(self, features: int, kernels: int = 100, size: int = 5) -> None:
         super().__init__()
         self.transform = nn.Parameter(torch.randn(features, kernels, size) / sqrt(features))
