@@ -185,6 +185,19 @@ def test_the_largest_singular_value_of_every_weight_is_one(network):
     np.testing.assert_allclose(largest, 1, atol=0.01)
 
 
+def test_a_copy_goes_its_own_way():
+    torch.manual_seed(0)
+    discriminator = DISCRIMINATOR(TINY, norm="spectral")
+    before, twin = copy.deepcopy(discriminator.state_dict()), copy.deepcopy(discriminator)
+    x = torch.randn(2, *TINY)
+    torch.testing.assert_close(twin(x), discriminator(x))
+    for _ in range(3):
+        twin(x)
+    assert not same(twin, discriminator)
+    discriminator.load_state_dict(before)
+    assert torch.equal(discriminator.eval()(x), discriminator(x)), "evaluation moves nothing"
+
+
 def test_the_gradient_goes_through_sigma():
     """Eq. 12: the normalised weight's gradient loses what would only make W larger, so that W . dL/dW = 0."""
     torch.manual_seed(0)
