@@ -80,7 +80,7 @@ class MinibatchDiscrimination(nn.Module):
 
     The features f(x_i) times a tensor T [A, B, C] are a matrix M_i [B, C], whose rows are compared (arXiv:1606.03498,
     section 3.2): c_b(x_i, x_j) = exp(-||M_i,b - M_j,b||_1) and o(x_i)_b = sum_j c_b(x_i, x_j). A generator that makes the
-    same sample again and again is found out by a large o.
+    same sample again and again is found out by a large o. (The authors' code leaves out j = i, which adds 1 to each.)
 
     Args:
         features: A.
