@@ -14,7 +14,8 @@ format:          ## put the code into ruff's form
 	ruff check --fix . && ruff format .
 
 bench:           ## judge the checkpoints of the MNIST and ring runs in runs/ (DATA=folder of MNIST)
-	python benchmarks/mnist_quality.py --data.root $(or $(DATA),data) $(wildcard runs/*_mnist/*/checkpoints/last.ckpt)
+	python benchmarks/mnist_quality.py --data.root $(or $(DATA),data) $(wildcard $(addsuffix /*/checkpoints/last.ckpt,$(filter-out %_stacked_mnist,$(wildcard runs/*_mnist))))
+	python benchmarks/stacked_modes.py --data.root $(or $(DATA),data) $(wildcard runs/*_stacked_mnist/*/checkpoints/last.ckpt)
 	python benchmarks/ring_modes.py $(wildcard runs/*_ring/*/checkpoints/last.ckpt)
 
 speed:           ## step times, scaling and data rates on this CPU, an hour on two cores

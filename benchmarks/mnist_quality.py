@@ -17,6 +17,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 import ganzoo
+from ganzoo.data.stream import Samples
 from ganzoo.game import draw_from
 
 CONFIDENT = 0.9
@@ -47,6 +48,21 @@ def train(images: Tensor, labels: Tensor, epochs: int) -> nn.Sequential:
     return classifier.eval()
 
 
+def judge(root: str, epochs: int, weights: Path) -> tuple[nn.Sequential, Samples]:
+    """The classifier, from its file of weights or trained and put there, and MNIST's test images."""
+    data = ganzoo.MNIST(root=root)
+    data.prepare_data()
+    real, held_out = data.splits()
+    if weights.is_file():
+        classifier = network().eval()
+        classifier.load_state_dict(torch.load(weights, weights_only=True))
+    else:
+        classifier = train(torch.from_numpy(real.data), real.labels, epochs)
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(classifier.state_dict(), weights)
+    return classifier, held_out
+
+
 def normalised(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
@@ -75,17 +91,7 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, default=Path("runs/mnist_classifier.pt"), help="where its weights are kept")
     given = parser.parse_args()
 
-    data = ganzoo.MNIST(root=given.root)
-    data.prepare_data()
-    real, held_out = data.splits()
-    if given.classifier.is_file():
-        classifier = network().eval()
-        classifier.load_state_dict(torch.load(given.classifier, weights_only=True))
-    else:
-        classifier = train(torch.from_numpy(real.data), real.labels, given.epochs)
-        given.classifier.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(classifier.state_dict(), given.classifier)
-
+    classifier, held_out = judge(given.root, given.epochs, given.classifier)
     probability = probabilities(classifier, normalised(torch.from_numpy(held_out.data)))
     print(f"test accuracy {(probability.argmax(1) == held_out.labels).float().mean():.2%}")
     print("confident  classes  samples of 0, 1, ... 9")

@@ -10,6 +10,7 @@ from .data.images import MNIST as MNIST
 from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
 from .data.shards import Shards as Shards
+from .data.stacked import StackedMNIST as StackedMNIST
 from .data.toy import Gaussians as Gaussians
 from .game import Game as Game
 from .loading import load as load
@@ -23,8 +24,12 @@ from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
+from .networks.history import HistoricalAverage as HistoricalAverage
+from .networks.layers import MinibatchDiscrimination as MinibatchDiscrimination
+from .networks.layers import VirtualBatchNorm as VirtualBatchNorm
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
+from .networks.noise import InstanceNoise as InstanceNoise
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .strategy import UnwrappedDDP as UnwrappedDDP

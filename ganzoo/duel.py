@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.game import Batch, Game, Terms, Turn
+from ganzoo.game import Batch, Game, Loss, Terms, Turn
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganzoo.networks.history import HistoricalAverage
+from ganzoo.networks.noise import InstanceNoise
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
 DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]  # (shape): [N, *shape] -> logits [N]
@@ -28,6 +30,9 @@ class Duel(Game):
             stay.
         average_decay: decay per round of the generator's weight average, which samples then come from; None for none. In
             round t it is at most (1 + t) / (10 + t).
+        instance_noise: standard deviation of Gaussian noise on all that the discriminator sees, and the round in which,
+            falling linearly, it reaches zero (`InstanceNoise`); None for no noise.
+        historical_averaging: weight of ||theta - 1/t sum_i theta_i||^2 in both players' losses (`HistoricalAverage`).
     """
 
     default_generator: GeneratorClass = DCGANGenerator
@@ -46,17 +51,24 @@ class Duel(Game):
         betas: tuple[float, float] = (0.5, 0.999),
         decay: tuple[int, int] | None = None,
         average_decay: float | None = None,
+        instance_noise: tuple[float, int] | None = None,
+        historical_averaging: float = 0.0,
         **game: Any,
     ) -> None:
         super().__init__(shape=shape, **game)
         self.latent_dim = latent_dim
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)
+        if instance_noise is not None:
+            self.discriminator = InstanceNoise(self.discriminator, *instance_noise)
         self.minibatches = self.discriminator_steps = discriminator_steps
         self.lr = {"generator": lr, "discriminator": lr if discriminator_lr is None else discriminator_lr}
         self.betas, self.decay = betas, decay
         self.average_decay = average_decay
         self.average = None if average_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
+        self.historical_averaging = historical_averaging
+        remembered = ("discriminator", "generator") if historical_averaging else ()
+        self.history = nn.ModuleDict({player: HistoricalAverage(getattr(self, player)) for player in remembered})
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """real [N, *shape] and, where the data has classes, label [N]."""
@@ -73,6 +85,16 @@ class Duel(Game):
         for batch in batches:
             yield "discriminator", self.discriminator_loss, batch
         yield "generator", self.generator_loss, batches[-1]
+
+    def move(self, player: str, loss: Loss, batch: Batch) -> tuple[Terms, list[Tensor | None]]:
+        """The variant's loss and, whichever it is, the penalty of historical averaging if that is on."""
+        if player not in self.history:
+            return super().move(player, loss, batch)
+
+        def penalised(*batch: Tensor) -> Terms:
+            return loss(*batch) | {"history": self.historical_averaging * self.history[player](getattr(self, player))}
+
+        return super().move(player, penalised, batch)
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas, fused=True)
@@ -107,6 +129,8 @@ class Duel(Game):
 
     @torch.no_grad()
     def after_turn(self, player: str) -> None:
+        if player == "generator" and isinstance(self.discriminator, InstanceNoise):
+            self.discriminator.anneal(self.global_step + 1)  # for the next round
         if player == "generator" and self.average is not None and self.average_decay is not None:
             # A short memory at first, or the untrained weights would count for long.
             decay = min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))

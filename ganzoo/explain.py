@@ -42,6 +42,8 @@ def explain(message: str, parser: jsonargparse.ArgumentParser | None = None) -> 
         owners = re.findall(r"class_path[ =]'([\w.]+)'", message)
         if not owners:
             return f"there is no option {unknown[1]}"
+        if owners[-1] == "torch.nn.Module":  # a network's argument, and the network still the variant's own
+            return f"{unknown[1]} is an option of a network: name it first (--model.discriminator DCGANDiscriminator, say)"
         return f"{owners[-1].rpartition('.')[2]} has no option {unknown[1]}{nearest(unknown[1], arguments_of(owners[-1]))}"
     if unknown := re.search(r"(?:[Uu]nrecognized arguments: -*|does not accept option ')([\w.]+)", message):
         words = options(parser) if parser else set()

@@ -1,4 +1,4 @@
-"""Adversarial costs as functions of the discriminator's logits, and the norm behind every gradient penalty.
+"""Adversarial costs as functions of the discriminator's logits, feature matching, and the norm behind every gradient penalty.
 
 D(x) = sigmoid(logit). Each cost takes logits [N] or [N, ...] and returns a scalar, the mean over all of them.
 """
@@ -33,6 +33,23 @@ def maximum_likelihood(fake_logit: Tensor) -> Tensor:
 def least_squares(logit: Tensor, target: float) -> Tensor:
     """1/2 E (D - target)^2, D being the logit itself (arXiv:1611.04076, eq. 2)."""
     return 0.5 * (logit - target).square().mean()
+
+
+def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
+    """||E f(x) - E f(G(z))||^2 of a layer's activations [N, ...] (arXiv:1606.03498, section 3.1)."""
+    return (real_features.float().mean(0) - fake_features.float().mean(0)).square().sum()
+
+
+def top_k(fake_logit: Tensor, share: Tensor) -> Tensor:
+    """The logits [N], of which only the largest, k = ceil(share N), hand a gradient on (arXiv:2002.06224).
+
+    Their values stay, so that any cost can follow. Its mean is still over N: the gradient is k / N of the mean's over k.
+
+    Args:
+        share: scalar tensor in (0, 1]: its value may change without a new shape, so that a compiled loss stays compiled.
+    """
+    rank = fake_logit.argsort(descending=True, stable=True).argsort()
+    return torch.where(rank < share * len(fake_logit), fake_logit, fake_logit.detach())
 
 
 def gradient_norm(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

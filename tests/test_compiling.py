@@ -103,6 +103,30 @@ def test_a_game_can_be_copied_after_it_was_trained(fit, aot_eager):
     assert same(copy.deepcopy(game), game)
 
 
+@pytest.mark.parametrize("variant", [ganzoo.DCGAN, ganzoo.WGANGP])
+def test_a_graph_copies_in_nothing_but_the_batch(variant, monkeypatch):
+    """Weights and batch statistics have fixed addresses: other inputs a replay would copy, and could not change."""
+    moving = []
+
+    def backend(graph, inputs):
+        tensors = [node.meta for node in graph.graph.nodes if node.op == "placeholder"]
+        moving.append(
+            [tuple(of["example_value"].shape) for of in tensors if not of["tensor_dict"].get("_dynamo_static_input_type")]
+        )
+        return graph.forward
+
+    torch._dynamo.reset()
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda move, *, options, **how: compile(move, backend=backend, **how))
+    game = small(variant)
+    game.configure_optimizers()
+    play = compiling.Compiled(game.move, graphs=True, fall_back=False)
+    batch = (torch.rand(4, *TINY).requires_grad_(),)
+    play("discriminator", game.discriminator_loss, batch)
+    play("generator", game.generator_loss, batch)
+    assert moving == [[(4, *TINY)], []]
+
+
 @pytest.mark.skipif(which("g++") is None, reason="inductor needs a C++ compiler")
 def test_inductor_compiles_the_gradient_of_a_gradient():
     torch._dynamo.reset()

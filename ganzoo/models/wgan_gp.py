@@ -18,11 +18,12 @@ class WGANGP(Duel):
 
     Args:
         penalty: lambda of eq. 3.
-        discriminator: class of the critic, without batch normalisation, which would tie samples together (section 4).
+        discriminator: class of the critic, without batch normalisation (section 4) or minibatch discrimination, which tie
+            samples together.
         discriminator_steps, lr, betas: n_critic, alpha, beta_1 and beta_2 of Algorithm 1.
 
     Raises:
-        ValueError: the critic has batch normalisation.
+        ValueError: the critic has batch normalisation or minibatch discrimination.
     """
 
     default_discriminator = staticmethod(partial(DCGANDiscriminator, norm="none"))
@@ -39,9 +40,10 @@ class WGANGP(Duel):
     ) -> None:
         super().__init__(latent_dim=latent_dim, discriminator_steps=discriminator_steps, lr=lr, betas=betas, **duel)
         self.penalty = penalty
-        if any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
+        if any(getattr(layer, "ties_samples", isinstance(layer, _BatchNorm)) for layer in self.discriminator.modules()):
             raise ValueError(
-                "WGAN-GP's critic must not have batch normalisation: set the discriminator's norm to none or layer"
+                "WGAN-GP's critic must not have batch normalisation or minibatch discrimination: set the discriminator's "
+                "norm to none, layer or spectral and its minibatch_kernels to 0"
             )
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:

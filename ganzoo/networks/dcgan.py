@@ -5,7 +5,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganzoo.networks.layers import Norm, normalisation, square_size
+from ganzoo.networks.layers import (
+    REFERENCE,
+    DiscriminatorNorm,
+    GeneratorNorm,
+    MinibatchDiscrimination,
+    VirtualBatchNorm,
+    behind,
+    normalisation,
+    spectrally_normalised,
+    square_size,
+)
 
 # The smallest map is 4 to 7 wide and doubles up to the image: 64 = 4 * 2^4 is the paper's, 28 = 7 * 2^2 is MNIST's.
 SIZES = sorted(base * 2**doublings for base in (4, 5, 6, 7) for doublings in range(2, 7) if base * 2**doublings <= 256)
@@ -23,18 +33,24 @@ def initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02) (section 4); normalisation's gains around 1, as in the authors' code."""
     if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
+    elif isinstance(module, nn.BatchNorm2d | VirtualBatchNorm):
         nn.init.normal_(module.weight, 1.0, 0.02)
 
 
 class DCGANGenerator(nn.Module):
     """z projected to a small map, then one fractionally-strided convolution per doubling: [N, latent_dim] -> [N, *shape].
 
+    Args:
+        width: channels of the largest map but the image.
+        norm: of the maps; `virtual` by a reference batch, of noise drawn here, which is passed along each time.
+
     Raises:
         ValueError: a size that doubling does not reach.
     """
 
-    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 64, norm: Norm = "batch") -> None:
+    reference: Tensor | None
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 64, norm: GeneratorNorm = "batch") -> None:
         super().__init__()
         base, channels = pyramid(square_size("DCGANGenerator", shape, SIZES), width)
         # A linear layer is the paper's projection, and unlike a transposed convolution from 1x1 it compiles channels-last.
@@ -45,27 +61,48 @@ class DCGANGenerator(nn.Module):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.ReLU(True)]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1, bias=False))
         self.apply(initialise)
+        self.register_buffer("reference", torch.randn(REFERENCE, latent_dim) if norm == "virtual" else None)
 
     def forward(self, z: Tensor) -> Tensor:
+        return behind(self.reference, self.images, z)
+
+    def images(self, z: Tensor) -> Tensor:
         return torch.tanh(self.layers(self.project(z).unflatten(1, self.map)).float())
 
 
 class DCGANDiscriminator(nn.Module):
     """One strided convolution per halving, then a linear layer: [N, *shape] -> logits [N], float32.
 
+    Args:
+        width: channels of the largest map.
+        norm: of the maps; or `spectral`, of the weights.
+        minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
+
     Raises:
         ValueError: a size that halving does not bring down to 4 to 7.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, width: int = 64, norm: Norm = "batch") -> None:
+    def __init__(
+        self, shape: tuple[int, ...], *, width: int = 64, norm: DiscriminatorNorm = "batch", minibatch_kernels: int = 0
+    ) -> None:
         super().__init__()
         base, channels = pyramid(square_size("DCGANDiscriminator", shape, SIZES), width)
         channels = channels[::-1]
         layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
         for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.LeakyReLU(0.2, True)]
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * base**2, 1, bias=False))
+        features = channels[-1] * base**2
+        layers.append(nn.Flatten())
+        if minibatch_kernels:
+            layers.append(MinibatchDiscrimination(features, minibatch_kernels))
+        self.layers = nn.Sequential(*layers, nn.Linear(features + minibatch_kernels, 1, bias=False))
         self.apply(initialise)
+        if norm == "spectral":
+            spectrally_normalised(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).float().squeeze(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees: [N, features]."""
+        return self.layers[:-1](x)

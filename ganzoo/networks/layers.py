@@ -1,17 +1,102 @@
 """Layers shared by several networks."""
 
-from typing import Literal
+from collections.abc import Callable
+from math import sqrt
+from typing import Literal, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 Norm = Literal["batch", "layer", "none"]
+GeneratorNorm = Literal["batch", "layer", "virtual", "none"]
+DiscriminatorNorm = Literal["batch", "layer", "spectral", "none"]
+Network = TypeVar("Network", bound=nn.Module)
+
+REFERENCE = 64  # samples in virtual batch normalisation's reference batch
 
 
-def normalisation(norm: Norm, channels: int) -> nn.Module:
-    """Batch normalisation, layer normalisation over [C, H, W], or nothing: [N, C, H, W] -> the same."""
+def normalisation(norm: GeneratorNorm | DiscriminatorNorm, channels: int) -> nn.Module:
+    """Batch normalisation, layer normalisation over [C, H, W], virtual batch normalisation, or nothing (`spectral` is of
+    weights, not of maps): [N, C, H, W] -> the same."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
+    if norm == "virtual":
+        return VirtualBatchNorm(channels)
     return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
+
+
+class VirtualBatchNorm(nn.Module):
+    """Each sample normalised by a reference batch and itself, whatever its neighbours are: [R + N, C, H, W] -> the same.
+
+    The first R samples are the reference batch, normalised by its own statistics (arXiv:1606.03498, section 3.6). To those
+    of a sample x it contributes R parts and x one, as in the authors' code:
+    mu = (R mu_ref + mu_x) / (R + 1), E = (R E_ref[x^2] + E_x[x^2]) / (R + 1), (x - mu) / sqrt(E - mu^2 + eps).
+
+    Args:
+        reference: R.
+        eps: added to the variance.
+    """
+
+    def __init__(self, channels: int, reference: int = REFERENCE, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.reference, self.eps = reference, eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x if x.dtype == torch.float64 else x.float()
+        var, mean = torch.var_mean(h, (2, 3), correction=0)  # of each sample: [R + N, C]
+        ref_var, ref_mean = torch.var_mean(h[: self.reference], (0, 2, 3), correction=0)  # [C]
+        index = torch.arange(len(x), device=x.device)[:, None]
+        own = torch.where(index < self.reference, 0.0, 1 / (self.reference + 1)).to(h.dtype)  # part of x in its statistics
+        mu = torch.lerp(ref_mean, mean, own)  # [R + N, C]
+        # E - mu^2, each part taken about mu: the difference of two large squares would lose its digits.
+        variance = torch.lerp(ref_var + (ref_mean - mu).square(), var + (mean - mu).square(), own)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mu * scale
+        return (h * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
+
+
+def behind(reference: Tensor | None, network: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """network(z), with z behind the reference batch that virtual batch normalisation needs, if there is one."""
+    return network(z) if reference is None else network(torch.cat([reference, z]))[len(reference) :]
+
+
+def spectrally_normalised(network: Network) -> Network:
+    """The network, whose every linear and convolutional weight W [out, ...] counts as W / sigma(W) (arXiv:1802.05957, eq. 8).
+
+    sigma, the largest singular value of W as a matrix, is u^T W v. u and v are buffers: each pass in training mode moves
+    them by one power iteration (Algorithm 1), so twice in a turn that sees real and fake; evaluation leaves them alone.
+    """
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            spectral_norm(layer)
+    return network
+
+
+class MinibatchDiscrimination(nn.Module):
+    """Beside each sample's features, how close it is to the others of its batch: [N, A] -> [N, A + B].
+
+    The features f(x_i) times a tensor T [A, B, C] are a matrix M_i [B, C], whose rows are compared (arXiv:1606.03498,
+    section 3.2): c_b(x_i, x_j) = exp(-||M_i,b - M_j,b||_1) and o(x_i)_b = sum_j c_b(x_i, x_j). A generator that makes the
+    same sample again and again is found out by a large o. (The authors' code leaves out j = i, which adds 1 to each.)
+
+    Args:
+        features: A.
+        kernels, size: B and C; 100 and 5 in the authors' code.
+    """
+
+    ties_samples = True  # as batch normalisation does: penalties on each sample's own gradient refuse it
+
+    def __init__(self, features: int, kernels: int = 100, size: int = 5) -> None:
+        super().__init__()
+        self.transform = nn.Parameter(torch.randn(features, kernels, size) / sqrt(features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        matrix = (features @ self.transform.flatten(1)).float().unflatten(1, self.transform.shape[1:])  # M [N, B, C]
+        closeness = (-(matrix[:, None] - matrix).abs().sum(3)).exp()  # c [N, N, B]
+        return torch.cat([features.float(), closeness.sum(1)], dim=1)
 
 
 def square_size(network: str, shape: tuple[int, ...], allowed: list[int]) -> int:

@@ -2,8 +2,11 @@
 
 from itertools import pairwise
 from math import prod
+from typing import Literal
 
 from torch import Tensor, nn
+
+from ganzoo.networks.layers import MinibatchDiscrimination, spectrally_normalised
 
 
 def perceptron(inputs: int, outputs: int, width: int, layers: int) -> nn.Sequential:
@@ -27,11 +30,34 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """[N, *shape] -> logits [N], float32."""
+    """[N, *shape] -> logits [N], float32.
 
-    def __init__(self, shape: tuple[int, ...], *, width: int = 512, layers: int = 3) -> None:
+    Args:
+        norm: `spectral`, of the weights, or none.
+        minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: int = 512,
+        layers: int = 3,
+        norm: Literal["spectral", "none"] = "none",
+        minibatch_kernels: int = 0,
+    ) -> None:
         super().__init__()
         self.layers = perceptron(prod(shape), 1, width, layers)
+        if minibatch_kernels:
+            features = width if layers else prod(shape)
+            closeness = MinibatchDiscrimination(features, minibatch_kernels)
+            self.layers = nn.Sequential(*self.layers[:-1], closeness, nn.Linear(features + minibatch_kernels, 1))
+        if norm == "spectral":
+            spectrally_normalised(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x.flatten(1)).float().squeeze(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees: [N, features]."""
+        return self.layers[:-1](x.flatten(1))

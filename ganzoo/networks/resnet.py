@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.layers import Norm, normalisation, square_size
+from ganzoo.networks.layers import (
+    REFERENCE,
+    DiscriminatorNorm,
+    GeneratorNorm,
+    MinibatchDiscrimination,
+    behind,
+    normalisation,
+    spectrally_normalised,
+    square_size,
+)
 
 # Widths of the maps from 4x4 up to the image, in units of `width`.
 MULTIPLES = {32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
@@ -40,7 +49,7 @@ class Block(nn.Module):
         outputs: int,
         *,
         resample: Literal["up", "down"] | None,
-        norm: Norm,
+        norm: GeneratorNorm | DiscriminatorNorm,
         first: bool = False,
         hidden: int | None = None,
     ) -> None:
@@ -71,20 +80,27 @@ class ResNetGenerator(nn.Module):
 
     Args:
         width: channels at 32 (WGAN-GP 128, SNGAN 256), or of the widest map at 64 (64 in both papers).
+        norm: of the maps; `virtual` by a reference batch, of noise drawn here, which is passed along each time.
 
     Raises:
         ValueError: a size other than 32 and 64.
     """
 
-    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 128, norm: Norm = "batch") -> None:
+    reference: Tensor | None
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 128, norm: GeneratorNorm = "batch") -> None:
         super().__init__()
         size = square_size("ResNetGenerator", shape, list(MULTIPLES))
         channels = [width * multiple for multiple in MULTIPLES[size]]
         self.project = linear(latent_dim, channels[0] * 16)
         self.blocks = nn.Sequential(*[Block(a, b, resample="up", norm=norm) for a, b in pairwise(channels)])
         self.out = nn.Sequential(normalisation(norm, channels[-1]), nn.ReLU(), convolution(channels[-1], shape[0], 3, 1.0))
+        self.register_buffer("reference", torch.randn(REFERENCE, latent_dim) if norm == "virtual" else None)
 
     def forward(self, z: Tensor) -> Tensor:
+        return behind(self.reference, self.images, z)
+
+    def images(self, z: Tensor) -> Tensor:
         h = self.project(z).unflatten(1, (-1, 4, 4))
         return torch.tanh(self.out(self.blocks(h)).float())
 
@@ -94,7 +110,9 @@ class ResNetDiscriminator(nn.Module):
 
     Args:
         width: channels at 32 (128 in both papers), or of the widest map at 64 (64).
+        norm: of the maps; or `spectral`, of the weights (SNGAN).
         pool: mean over the last map (WGAN-GP) or sum (SNGAN).
+        minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
 
     Raises:
         ValueError: a size other than 32 and 64.
@@ -105,8 +123,9 @@ class ResNetDiscriminator(nn.Module):
         shape: tuple[int, ...],
         *,
         width: int = 128,
-        norm: Norm = "none",
+        norm: DiscriminatorNorm = "none",
         pool: Literal["mean", "sum"] = "mean",
+        minibatch_kernels: int = 0,
     ) -> None:
         super().__init__()
         size = square_size("ResNetDiscriminator", shape, list(MULTIPLES))
@@ -119,9 +138,15 @@ class ResNetDiscriminator(nn.Module):
             ]
         )
         self.pool = pool
-        self.last = linear(channels[-1], 1)
+        self.closeness = MinibatchDiscrimination(channels[-1], minibatch_kernels) if minibatch_kernels else nn.Identity()
+        self.last = linear(channels[-1] + minibatch_kernels, 1)
+        if norm == "spectral":
+            spectrally_normalised(self)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.features(x)).float().squeeze(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees: [N, features]."""
         h = F.relu(self.blocks(x))
-        h = h.mean((2, 3)) if self.pool == "mean" else h.sum((2, 3))
-        return self.last(h).float().squeeze(1)
+        return self.closeness(h.mean((2, 3)) if self.pool == "mean" else h.sum((2, 3)))
