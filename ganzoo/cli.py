@@ -13,6 +13,7 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's
 
 import jsonargparse
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
@@ -23,6 +24,7 @@ from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.evaluation import Evaluation
 from ganzoo.callbacks.progress import ProgressBar
 from ganzoo.callbacks.samples import SampleGrid
+from ganzoo.conditional import ConditionalDuel
 from ganzoo.data.base import DataModule
 from ganzoo.evaluation import table
 from ganzoo.explain import Parser, nearest
@@ -195,10 +197,13 @@ def sample(arguments: list[str]) -> None:
     if given.n < 1 or given.seed < 0:
         raise ValueError("--n must be at least 1 and --seed at least 0")
     game = load(given.checkpoint)
-    if given.label is not None:
-        raise ValueError(f"{type(game).__name__} is not class-conditional: leave out --class")
     draw_from(game.device, given.seed)
-    samples = game.sample(given.n)
+    if given.label is None:
+        samples = game.sample(given.n)
+    elif isinstance(game, ConditionalDuel):
+        samples = game.sample(given.n, torch.full((given.n,), given.label))
+    else:
+        raise ValueError(f"{type(game).__name__} is not class-conditional: leave out --class")
     if given.out.suffix == ".png":
         given.out.parent.mkdir(parents=True, exist_ok=True)
         picture(samples).save(given.out)

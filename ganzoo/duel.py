@@ -117,13 +117,18 @@ class Duel(Game):
     def averaged(self) -> bool:
         return self.average is not None
 
-    @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """n samples of the averaged generator, if there is one, in evaluation mode: float32 [n, *shape]."""
+        return self.samples_of(self.latent(n))
+
+    @torch.no_grad()
+    def samples_of(self, *inputs: Tensor) -> Tensor:
+        """What `sample` draws: all that the generator takes, each [n, ...] -> [n, *shape]."""
         generator = self.generator if self.average is None else self.average
         training = generator.training
         generator.eval()
-        samples = torch.cat([generator(z) for z in self.latent(n).split(256)])  # the same whatever the chunks
+        chunks = zip(*(whole.split(256) for whole in inputs), strict=True)  # the same samples whatever the chunks
+        samples = torch.cat([generator(*chunk) for chunk in chunks])
         generator.train(training)
         return samples
 

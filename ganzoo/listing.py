@@ -37,9 +37,9 @@ def paper(variant: type[Game]) -> dict[str, str]:
 
 
 def weights(variant: type[Game], shape: tuple[int, ...] = (3, 64, 64)) -> dict[str, int]:
-    """How many weights each player trains with the variant's own networks."""
+    """How many weights each player trains with the variant's own networks, of ten classes if it is class-conditional."""
     with torch.device("meta"):
-        players = variant(shape=shape).players()
+        players = variant(shape=shape, classes=10).players()
     return {name: sum(weight.numel() for weight in networks.parameters()) for name, networks in players.items()}
 
 

@@ -25,8 +25,9 @@ ALLOWED = {
     "strategy": set(),
     "game": {"recipe", "compiling", "precision"},
     "duel": {"game", "networks"},
-    "models": {"game", "duel", "losses", "networks"},
-    "callbacks": {"game", "pictures", "data", "evaluation", "metrics"},
+    "conditional": {"game", "duel", "networks"},
+    "models": {"game", "duel", "conditional", "losses", "networks"},
+    "callbacks": {"game", "conditional", "pictures", "data", "evaluation", "metrics"},
     "loading": {"game"},
     "metrics": {"precision"},
     "evaluation": {"game", "pictures", "data", "metrics"},
@@ -79,6 +80,7 @@ def test_the_whole_public_interface_is_exported():
     }
     internal = {
         "Block",
+        "Layers",
         "Samples",
         "Stream",
         "ResidentStream",

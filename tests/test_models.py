@@ -1,6 +1,7 @@
 """What holds for every variant. A new variant is tested here as soon as `ganzoo` exports it."""
 
 import copy
+from functools import partial
 from shutil import which
 
 import pytest
@@ -9,15 +10,26 @@ from conftest import TINY, trainer
 from torch._dynamo.utils import counters
 
 import ganzoo
+from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Game, draw_from, learn
 from ganzoo.listing import paper, variants
 
 pytestmark = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.__name__)
 
 
+def of_digits(variant: type[Game], **arguments) -> Game:
+    """The variant's game of digits: with their classes if it is class-conditional, and narrow where its networks are wide."""
+    if issubclass(variant, ConditionalDuel):
+        arguments["classes"] = 10
+    if issubclass(variant, ganzoo.ProjectionGAN):
+        arguments["generator"] = partial(ganzoo.ResNetGenerator, width=8)
+        arguments["discriminator"] = partial(ganzoo.ResNetDiscriminator, width=8, norm="spectral", pool="sum")
+    return variant(shape=TINY, **arguments)
+
+
 def new(variant: type[Game], **arguments) -> Game:
     torch.manual_seed(0)
-    return variant(shape=TINY, **arguments)
+    return of_digits(variant, **arguments)
 
 
 def weights_of(game: Game) -> dict[str, torch.Tensor]:
@@ -25,9 +37,10 @@ def weights_of(game: Game) -> dict[str, torch.Tensor]:
 
 
 def a_round(game: Game) -> list:
-    """The game's first round, on random images."""
+    """The game's first round, on random images, labelled if it is class-conditional."""
     game.configure_optimizers()
-    return list(game.turns(0, [((torch.rand(4, *TINY) * 2 - 1).requires_grad_(),) for _ in range(game.minibatches)]))
+    label = (torch.randint(10, (4,)),) if isinstance(game, ConditionalDuel) else ()
+    return list(game.turns(0, [((torch.rand(4, *TINY) * 2 - 1).requires_grad_(), *label) for _ in range(game.minibatches)]))
 
 
 def positions(game: Game) -> dict[str, torch.Tensor]:
@@ -101,7 +114,7 @@ def test_reloads_from_its_checkpoint(variant, fit, tmp_path):
 def test_resumes_exactly(variant, fit, tmp_path):
     straight = new(variant)
     fit(straight, max_steps=4)
-    first, second = new(variant), variant(shape=TINY)
+    first, second = new(variant), of_digits(variant)
     fit(first, max_steps=2).save_checkpoint(tmp_path / "x.ckpt")
     fit(second, max_steps=4, ckpt_path=tmp_path / "x.ckpt")
     for name, value in straight.state_dict().items():

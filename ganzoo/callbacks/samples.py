@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
+from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Game, draw_from
 from ganzoo.pictures import picture
 
@@ -17,7 +19,8 @@ class SampleGrid(L.Callback):
 
     Args:
         every_steps: rounds between pictures.
-        n: samples in a picture; points are drawn 16 times as many.
+        n: samples in a picture; points are drawn 16 times as many. Of a class-conditional game each row shows one of the
+            first ten classes, each column one noise, in as many columns as n has room for.
         seed: of the noise.
     """
 
@@ -42,14 +45,26 @@ class SampleGrid(L.Callback):
     def draw(self, trainer: L.Trainer, game: Game) -> None:
         points = len(game.shape) == 1
         draw_from(game.device, self.seed)
-        samples = game.sample(16 * self.n if points else self.n)
-        real = trainer.datamodule.real_samples(2000) if points else None  # type: ignore[attr-defined]
-        image = picture(samples, real)
+        if isinstance(game, ConditionalDuel) and not points:
+            image = self.classes_of(game)
+        else:
+            samples = game.sample(16 * self.n if points else self.n)
+            real = trainer.datamodule.real_samples(2000) if points else None  # type: ignore[attr-defined]
+            image = picture(samples, real)
         self._drawn_at = trainer.global_step
         self.path = self.folder / f"step-{trainer.global_step:08d}.png"
         self.folder.mkdir(parents=True, exist_ok=True)
         image.save(self.path)
         self.send(trainer, image)
+
+    def classes_of(self, game: ConditionalDuel) -> Image.Image:
+        rows = []
+        classes = min(game.classes, 10)
+        columns = max(1, self.n // classes)
+        for label in range(classes):
+            draw_from(game.device, self.seed)
+            rows.append(game.sample(columns, torch.full((columns,), label)))
+        return picture(torch.cat(rows), columns=columns)
 
     def send(self, trainer: L.Trainer, image: Image.Image) -> None:
         for logger in trainer.loggers:

@@ -9,6 +9,7 @@ from ganzoo.networks.layers import (
     REFERENCE,
     DiscriminatorNorm,
     GeneratorNorm,
+    Layers,
     MinibatchDiscrimination,
     VirtualBatchNorm,
     behind,
@@ -59,15 +60,15 @@ class DCGANGenerator(nn.Module):
         layers: list[nn.Module] = [normalisation(norm, channels[0]), nn.ReLU(True)]
         for before, after in pairwise(channels):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.ReLU(True)]
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1, bias=False))
+        self.layers = Layers(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1, bias=False))
         self.apply(initialise)
         self.register_buffer("reference", torch.randn(REFERENCE, latent_dim) if norm == "virtual" else None)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return behind(self.reference, self.images, z)
+    def forward(self, z: Tensor, *label: Tensor) -> Tensor:
+        return behind(self.reference, self.images, z, *label)
 
-    def images(self, z: Tensor) -> Tensor:
-        return torch.tanh(self.layers(self.project(z).unflatten(1, self.map)).float())
+    def images(self, z: Tensor, *label: Tensor) -> Tensor:
+        return torch.tanh(self.layers(self.project(z).unflatten(1, self.map), *label).float())
 
 
 class DCGANDiscriminator(nn.Module):
@@ -106,3 +107,7 @@ class DCGANDiscriminator(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees: [N, features]."""
         return self.layers[:-1](x)
+
+    @property
+    def last(self) -> nn.Module:
+        return self.layers[-1]

@@ -26,6 +26,17 @@ def normalisation(norm: GeneratorNorm | DiscriminatorNorm, channels: int) -> nn.
     return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
 
 
+class Layers(nn.Sequential):
+    """Layers in a row, where those that say `takes_label` are given the labels [N] too, if there are any."""
+
+    takes_label = True
+
+    def forward(self, x: Tensor, *label: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x, *label) if getattr(layer, "takes_label", False) else layer(x)
+        return x
+
+
 class VirtualBatchNorm(nn.Module):
     """Each sample normalised by a reference batch and itself, whatever its neighbours are: [R + N, C, H, W] -> the same.
 
@@ -58,9 +69,12 @@ class VirtualBatchNorm(nn.Module):
         return (h * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
 
 
-def behind(reference: Tensor | None, network: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """network(z), with z behind the reference batch that virtual batch normalisation needs, if there is one."""
-    return network(z) if reference is None else network(torch.cat([reference, z]))[len(reference) :]
+def behind(reference: Tensor | None, network: Callable[..., Tensor], z: Tensor, *label: Tensor) -> Tensor:
+    """network(z), with z behind the reference batch that virtual batch normalisation needs, if there is one.
+
+    Only a network that has no reference batch may be given the label that conditional batch normalisation needs.
+    """
+    return network(z, *label) if reference is None else network(torch.cat([reference, z]))[len(reference) :]
 
 
 def spectrally_normalised(network: Network) -> Network:

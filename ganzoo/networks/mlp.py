@@ -61,3 +61,7 @@ class MLPDiscriminator(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees: [N, features]."""
         return self.layers[:-1](x.flatten(1))
+
+    @property
+    def last(self) -> nn.Module:
+        return self.layers[-1]

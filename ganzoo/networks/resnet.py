@@ -1,4 +1,4 @@
-"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028) and SNGAN (https://arxiv.org/abs/1802.05957), at 32 and 64."""
+"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028) and SNGAN (https://arxiv.org/abs/1802.05957), at 16, 32 and 64."""
 
 from itertools import pairwise
 from math import sqrt
@@ -12,6 +12,7 @@ from ganzoo.networks.layers import (
     REFERENCE,
     DiscriminatorNorm,
     GeneratorNorm,
+    Layers,
     MinibatchDiscrimination,
     behind,
     normalisation,
@@ -19,8 +20,8 @@ from ganzoo.networks.layers import (
     square_size,
 )
 
-# Widths of the maps from 4x4 up to the image, in units of `width`.
-MULTIPLES = {32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
+# Widths of the maps from 4x4 up to the image, in units of `width`. Both papers' are those of 32 and 64.
+MULTIPLES = {16: [1, 1, 1], 32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
 
 
 def convolution(inputs: int, outputs: int, kernel: int, gain: float) -> nn.Conv2d:
@@ -43,6 +44,8 @@ class Block(nn.Module):
     `first` leaves out the activation on raw images.
     """
 
+    takes_label = True
+
     def __init__(
         self,
         inputs: int,
@@ -55,18 +58,18 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         hidden = hidden or outputs
-        self.before = nn.Identity() if first else nn.Sequential(normalisation(norm, inputs), nn.ReLU())
+        self.before = nn.Identity() if first else Layers(normalisation(norm, inputs), nn.ReLU())
         self.one = convolution(inputs, hidden, 3, sqrt(2))
-        self.between = nn.Sequential(normalisation(norm, hidden), nn.ReLU())
+        self.between = Layers(normalisation(norm, hidden), nn.ReLU())
         self.two = convolution(hidden, outputs, 3, sqrt(2))
         plain = inputs == outputs and resample is None
         self.shortcut = nn.Identity() if plain else convolution(inputs, outputs, 1, 1.0)
         self.resample = resample
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.before(x)
+    def forward(self, x: Tensor, *label: Tensor) -> Tensor:
+        h = self.before(x, *label)
         h = self.one(F.interpolate(h, scale_factor=2.0) if self.resample == "up" else h)
-        h = self.two(self.between(h))
+        h = self.two(self.between(h, *label))
         # A 1x1 convolution commutes with both resamplings: it runs on the smaller map.
         if self.resample == "up":
             return h + F.interpolate(self.shortcut(x), scale_factor=2.0)
@@ -79,11 +82,11 @@ class ResNetGenerator(nn.Module):
     """[N, latent_dim] -> [N, *shape]: one upsampling block per doubling, from 4x4.
 
     Args:
-        width: channels at 32 (WGAN-GP 128, SNGAN 256), or of the widest map at 64 (64 in both papers).
+        width: channels at 16 and 32 (WGAN-GP 128, SNGAN 256), or of the widest map at 64 (64 in both papers).
         norm: of the maps; `virtual` by a reference batch, of noise drawn here, which is passed along each time.
 
     Raises:
-        ValueError: a size other than 32 and 64.
+        ValueError: a size other than 16, 32 and 64.
     """
 
     reference: Tensor | None
@@ -93,29 +96,29 @@ class ResNetGenerator(nn.Module):
         size = square_size("ResNetGenerator", shape, list(MULTIPLES))
         channels = [width * multiple for multiple in MULTIPLES[size]]
         self.project = linear(latent_dim, channels[0] * 16)
-        self.blocks = nn.Sequential(*[Block(a, b, resample="up", norm=norm) for a, b in pairwise(channels)])
-        self.out = nn.Sequential(normalisation(norm, channels[-1]), nn.ReLU(), convolution(channels[-1], shape[0], 3, 1.0))
+        self.blocks = Layers(*[Block(a, b, resample="up", norm=norm) for a, b in pairwise(channels)])
+        self.out = Layers(normalisation(norm, channels[-1]), nn.ReLU(), convolution(channels[-1], shape[0], 3, 1.0))
         self.register_buffer("reference", torch.randn(REFERENCE, latent_dim) if norm == "virtual" else None)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return behind(self.reference, self.images, z)
+    def forward(self, z: Tensor, *label: Tensor) -> Tensor:
+        return behind(self.reference, self.images, z, *label)
 
-    def images(self, z: Tensor) -> Tensor:
+    def images(self, z: Tensor, *label: Tensor) -> Tensor:
         h = self.project(z).unflatten(1, (-1, 4, 4))
-        return torch.tanh(self.out(self.blocks(h)).float())
+        return torch.tanh(self.out(self.blocks(h, *label), *label).float())
 
 
 class ResNetDiscriminator(nn.Module):
-    """[N, *shape] -> logits [N]: at 32 two halvings and two plain blocks, at 64 four halvings; ReLU, pooling, linear.
+    """[N, *shape] -> logits [N]: at 16 and 32 two halvings and plain blocks, at 64 four halvings; ReLU, pooling, linear.
 
     Args:
-        width: channels at 32 (128 in both papers), or of the widest map at 64 (64).
+        width: channels at 16 and 32 (128 in both papers), or of the widest map at 64 (64).
         norm: of the maps; or `spectral`, of the weights (SNGAN).
         pool: mean over the last map (WGAN-GP) or sum (SNGAN).
         minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
 
     Raises:
-        ValueError: a size other than 32 and 64.
+        ValueError: a size other than 16, 32 and 64.
     """
 
     def __init__(
@@ -130,7 +133,7 @@ class ResNetDiscriminator(nn.Module):
         super().__init__()
         size = square_size("ResNetDiscriminator", shape, list(MULTIPLES))
         channels = [shape[0]] + [width * multiple for multiple in reversed(MULTIPLES[size])]
-        halvings = 2 if size == 32 else 4
+        halvings = 4 if size == 64 else 2
         self.blocks = nn.Sequential(
             *[
                 Block(a, b, resample="down" if i < halvings else None, norm=norm, first=i == 0, hidden=b if i == 0 else a)

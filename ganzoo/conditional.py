@@ -1,0 +1,70 @@
+"""A duel over labelled data: G(z, y) makes a sample of class y, and D(x, y) or a classifier beside D asks for it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass
+from ganzoo.networks.conditional import LabelledDiscriminator, LabelledGenerator
+
+
+class ConditionalDuel(Duel):
+    """Parent of every class-conditional variant: any generator and discriminator, made conditional in the variant's way.
+
+    Args:
+        classes: number of classes.
+        generator: class of the generator, as in `Duel`: it needs to know of no label.
+        discriminator: class of the discriminator, likewise.
+
+    Raises:
+        ValueError: the data has no classes.
+    """
+
+    classes: int
+    conditional_generator: Callable[[GeneratorClass, int, int, tuple[int, ...]], nn.Module] = LabelledGenerator
+    conditional_discriminator: Callable[[DiscriminatorClass, int, tuple[int, ...]], nn.Module] = LabelledDiscriminator
+
+    def __init__(
+        self,
+        *,
+        classes: int | None = None,
+        generator: GeneratorClass | None = None,
+        discriminator: DiscriminatorClass | None = None,
+        **duel: Any,
+    ) -> None:
+        if not classes:
+            raise ValueError(f"{type(self).__name__} needs data with classes: choose MNIST, CIFAR10 or a folder for each class")
+        super().__init__(
+            classes=classes,
+            generator=partial(self.conditional_generator, generator or self.default_generator, classes),
+            discriminator=partial(self.conditional_discriminator, discriminator or self.default_discriminator, classes),
+            **duel,
+        )
+
+    def labels(self, n: int) -> Tensor:
+        """y drawn uniformly, int64 [n]."""
+        return torch.randint(self.classes, (n,), device=self.device)
+
+    def fake(self, n: int, label: Tensor | None = None) -> Tensor:
+        """What the generator in training makes of new noise and the labels [n], or of drawn ones: [n, *shape]."""
+        z = self.latent(n)
+        return self.generator(z, self.labels(n) if label is None else label)
+
+    def sample(self, n: int, label: Tensor | None = None) -> Tensor:
+        """n samples as `Duel`'s, of the labels, int64 [n], or of drawn ones. The noise is the same, whatever the labels.
+
+        Raises:
+            ValueError: not n labels, or one that is no class.
+        """
+        z = self.latent(n)
+        if label is None:
+            return self.samples_of(z, self.labels(n))
+        if label.shape != (n,):
+            raise ValueError(f"{n} samples need {n} labels, not labels of shape {tuple(label.shape)}")
+        wrong = label[(label < 0) | (label >= self.classes)]
+        if len(wrong):
+            raise ValueError(f"there are {self.classes} classes, 0 to {self.classes - 1}: {wrong[0]} is none of them")
+        return self.samples_of(z, label.to(self.device))

@@ -1,0 +1,61 @@
+"""ProjectionGAN: Miyato, Koyama, "cGANs with Projection Discriminator", 2018, https://arxiv.org/abs/1802.05637"""
+
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganzoo.conditional import ConditionalDuel
+from ganzoo.game import Terms
+from ganzoo.networks.conditional import ProjectionDiscriminator, conditionally_normalised
+from ganzoo.networks.resnet import ResNetDiscriminator, ResNetGenerator
+
+
+class ProjectionGAN(ConditionalDuel):
+    """D's logit is y^T V phi(x) + psi(phi(x)), the form of log q(y|x) / p(y|x) + log q(x) / p(x) if both p(y|x) and q(y|x)
+    are log-linear in phi (section 3); G's labels go into its batch normalisation. Hinge loss, spectral normalisation.
+
+    Args:
+        generator: class of the generator, with batch normalisation.
+        discriminator: class of the discriminator; V is spectrally normalised if it is.
+        latent_dim, discriminator_steps, lr, betas: the paper's (section 5, with those of arXiv:1802.05957).
+
+    Raises:
+        ValueError: a generator without batch normalisation, or a discriminator without `features(x)` and `last`.
+
+    Differences from the paper: at 32 and 64 the ResNets of arXiv:1802.05957, where the paper's images are of 128; fakes'
+    labels are drawn uniformly, as in the authors' code.
+    """
+
+    default_generator = staticmethod(partial(ResNetGenerator, width=256))
+    default_discriminator = staticmethod(partial(ResNetDiscriminator, norm="spectral", pool="sum"))
+    conditional_generator = staticmethod(conditionally_normalised)
+    conditional_discriminator = ProjectionDiscriminator
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 128,
+        discriminator_steps: int = 5,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.0, 0.9),
+        **duel: Any,
+    ) -> None:
+        super().__init__(latent_dim=latent_dim, discriminator_steps=discriminator_steps, lr=lr, betas=betas, **duel)
+
+    def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
+        """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))."""
+        drawn = self.labels(len(real))
+        with torch.no_grad():
+            fake = self.fake(len(real), drawn)
+        return {
+            "real": F.relu(1 - self.discriminator(real, label)).mean(),
+            "fake": F.relu(1 + self.discriminator(fake, drawn)).mean(),
+        }
+
+    def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
+        """-E D(G(z, y), y)."""
+        drawn = self.labels(len(real))
+        return {"adversarial": -self.discriminator(self.fake(len(real), drawn), drawn).mean()}
