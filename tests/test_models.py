@@ -18,12 +18,12 @@ pytestmark = pytest.mark.parametrize("variant", variants(), ids=lambda variant: 
 
 
 def of_digits(variant: type[Game], **arguments) -> Game:
-    """The variant's game of digits: with their classes if it is class-conditional, and narrow where its networks are wide."""
+    """The variant's game of digits: with their classes if it is class-conditional, and other networks if its own are of 32."""
     if issubclass(variant, ConditionalDuel):
         arguments["classes"] = 10
     if issubclass(variant, ganzoo.ProjectionGAN):
-        arguments["generator"] = partial(ganzoo.ResNetGenerator, width=8)
-        arguments["discriminator"] = partial(ganzoo.ResNetDiscriminator, width=8, norm="spectral", pool="sum")
+        arguments["generator"] = partial(ganzoo.DCGANGenerator, width=16)
+        arguments["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
     return variant(shape=TINY, **arguments)
 
 

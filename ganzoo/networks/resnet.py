@@ -1,4 +1,4 @@
-"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028) and SNGAN (https://arxiv.org/abs/1802.05957), at 16, 32 and 64."""
+"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028) and SNGAN (https://arxiv.org/abs/1802.05957), at 32 and 64."""
 
 from itertools import pairwise
 from math import sqrt
@@ -20,8 +20,8 @@ from ganzoo.networks.layers import (
     square_size,
 )
 
-# Widths of the maps from 4x4 up to the image, in units of `width`. Both papers' are those of 32 and 64.
-MULTIPLES = {16: [1, 1, 1], 32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
+# Widths of the maps from 4x4 up to the image, in units of `width`.
+MULTIPLES = {32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
 
 
 def convolution(inputs: int, outputs: int, kernel: int, gain: float) -> nn.Conv2d:
@@ -82,11 +82,11 @@ class ResNetGenerator(nn.Module):
     """[N, latent_dim] -> [N, *shape]: one upsampling block per doubling, from 4x4.
 
     Args:
-        width: channels at 16 and 32 (WGAN-GP 128, SNGAN 256), or of the widest map at 64 (64 in both papers).
+        width: channels at 32 (WGAN-GP 128, SNGAN 256), or of the widest map at 64 (64 in both papers).
         norm: of the maps; `virtual` by a reference batch, of noise drawn here, which is passed along each time.
 
     Raises:
-        ValueError: a size other than 16, 32 and 64.
+        ValueError: a size other than 32 and 64.
     """
 
     reference: Tensor | None
@@ -109,16 +109,16 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """[N, *shape] -> logits [N]: at 16 and 32 two halvings and plain blocks, at 64 four halvings; ReLU, pooling, linear.
+    """[N, *shape] -> logits [N]: at 32 two halvings and two plain blocks, at 64 four halvings; ReLU, pooling, linear.
 
     Args:
-        width: channels at 16 and 32 (128 in both papers), or of the widest map at 64 (64).
+        width: channels at 32 (128 in both papers), or of the widest map at 64 (64).
         norm: of the maps; or `spectral`, of the weights (SNGAN).
         pool: mean over the last map (WGAN-GP) or sum (SNGAN).
         minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
 
     Raises:
-        ValueError: a size other than 16, 32 and 64.
+        ValueError: a size other than 32 and 64.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class ResNetDiscriminator(nn.Module):
         super().__init__()
         size = square_size("ResNetDiscriminator", shape, list(MULTIPLES))
         channels = [shape[0]] + [width * multiple for multiple in reversed(MULTIPLES[size])]
-        halvings = 4 if size == 64 else 2
+        halvings = 2 if size == 32 else 4
         self.blocks = nn.Sequential(
             *[
                 Block(a, b, resample="down" if i < halvings else None, norm=norm, first=i == 0, hidden=b if i == 0 else a)
