@@ -16,6 +16,7 @@ from .loading import load as load
 from .loggers import TensorBoard as TensorBoard
 from .loggers import Wandb as Wandb
 from .models.dcgan import DCGAN as DCGAN
+from .models.dragan import DRAGAN as DRAGAN
 from .models.gan import GAN as GAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.ragan import RaGAN as RaGAN

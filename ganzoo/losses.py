@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def cross_entropy(logit: Tensor, target: float) -> Tensor:
@@ -44,3 +45,13 @@ def gradient_norm(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tenso
     x = x if x.requires_grad else x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return gradient.flatten(1).norm(dim=1)
+
+
+def refuse_batch_norm(discriminator: nn.Module, variant: str) -> None:
+    """For variants whose penalty is on each sample's own gradient.
+
+    Raises:
+        ValueError: the discriminator has batch normalisation.
+    """
+    if any(isinstance(layer, _BatchNorm) for layer in discriminator.modules()):
+        raise ValueError(f"{variant} cannot have batch normalisation in its discriminator: set its norm to none or layer")
