@@ -19,6 +19,7 @@ from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
 from .models.gan import GAN as GAN
 from .models.lsgan import LSGAN as LSGAN
+from .models.r1_gan import R1GAN as R1GAN
 from .models.ragan import RaGAN as RaGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
