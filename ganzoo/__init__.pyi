@@ -17,6 +17,7 @@ from .loggers import TensorBoard as TensorBoard
 from .loggers import Wandb as Wandb
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
+from .models.fgan import FGAN as FGAN
 from .models.gan import GAN as GAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.r1_gan import R1GAN as R1GAN
