@@ -22,6 +22,7 @@ from .models.gan import GAN as GAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.r1_gan import R1GAN as R1GAN
 from .models.ragan import RaGAN as RaGAN
+from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
