@@ -20,6 +20,7 @@ from .models.dragan import DRAGAN as DRAGAN
 from .models.fgan import FGAN as FGAN
 from .models.gan import GAN as GAN
 from .models.lsgan import LSGAN as LSGAN
+from .models.pacgan import PacGAN as PacGAN
 from .models.r1_gan import R1GAN as R1GAN
 from .models.ragan import RaGAN as RaGAN
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
