@@ -15,6 +15,7 @@ from .game import Game as Game
 from .loading import load as load
 from .loggers import TensorBoard as TensorBoard
 from .loggers import Wandb as Wandb
+from .models.began import BEGAN as BEGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
 from .models.fgan import FGAN as FGAN
@@ -26,8 +27,11 @@ from .models.ragan import RaGAN as RaGAN
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
+from .networks.began import BEGANAutoencoder as BEGANAutoencoder
+from .networks.began import BEGANGenerator as BEGANGenerator
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
+from .networks.mlp import MLPAutoencoder as MLPAutoencoder
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
