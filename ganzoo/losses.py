@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def cross_entropy(logit: Tensor, target: float) -> Tensor:
@@ -61,3 +62,16 @@ def gradient_norm(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tenso
     x = x if x.requires_grad else x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return gradient.flatten(1).norm(dim=1)
+
+
+def refuse_tied_samples(discriminator: nn.Module, variant: str) -> None:
+    """For variants whose penalty is on each sample's own gradient.
+
+    Raises:
+        ValueError: the discriminator has batch normalisation, or another layer that lets samples see each other.
+    """
+    if any(getattr(layer, "ties_samples", isinstance(layer, _BatchNorm)) for layer in discriminator.modules()):
+        raise ValueError(
+            f"{variant}'s discriminator cannot have batch normalisation or minibatch discrimination: set its norm to none, "
+            "layer or spectral and its minibatch_kernels to 0"
+        )

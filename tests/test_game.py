@@ -215,7 +215,16 @@ def test_a_checkpoint_of_another_variant_or_size_is_refused(fit, tmp_path):
         fit(small(latent_dim=7), ckpt_path=tmp_path / "x.ckpt")
 
 
-@pytest.mark.parametrize("variant, strategy", [("WGAN", "UnwrappedDDP"), ("WGANGP", "UnwrappedDDP"), ("WGANGP", "ddp")])
+@pytest.mark.parametrize(
+    "variant, strategy",
+    [
+        ("WGAN", "UnwrappedDDP"),
+        ("WGANGP", "UnwrappedDDP"),
+        ("WGANGP", "ddp"),
+        ("BEGAN", "UnwrappedDDP"),  # its k is a buffer
+        ("UnrolledGAN", "UnwrappedDDP"),  # its loss reads the optimizer
+    ],
+)
 def test_two_processes(variant, strategy, tmp_path):
     """Weights and statistics equal on both ranks, noise different, each rank its own images, gradients averaged."""
     script = Path(__file__).parent / "two_processes.py"
@@ -226,7 +235,7 @@ def test_two_processes(variant, strategy, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["step"] == second["step"] == 3
-    assert first["images_seen"] == 3 * 2 * 8 * 5
+    assert first["images_seen"] == 3 * 2 * 8 * getattr(ganzoo, variant)(shape=TINY).minibatches
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name]), name
     assert not torch.equal(first["noise"], second["noise"])

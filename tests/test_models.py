@@ -76,6 +76,7 @@ def test_fits(variant, fit):
     assert all(torch.isfinite(term) for term in game.terms.values())
     trained = [weight for networks in game.players().values() for weight in networks.parameters()]
     moved = {name for name, weight in game.named_parameters() if not torch.equal(weight, before[name])}
+    moved = {name for name in moved if not name.startswith("average.")}
     assert len(moved) == len(trained), "every player's every weight moves"
 
 
@@ -107,6 +108,7 @@ def test_reloads_from_its_checkpoint(variant, fit, tmp_path):
     torch.load(tmp_path / "x.ckpt", weights_only=True)
     for again in (ganzoo.load(tmp_path / "x.ckpt"), variant.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=True)):
         assert type(again) is variant
+        again.to(memory_format=torch.channels_last)  # as in training: convolutions round otherwise in another order
         noise(0)
         assert torch.equal(again.sample(4), samples)
 
@@ -124,8 +126,9 @@ def test_resumes_exactly(variant, fit, tmp_path):
 
 def test_a_turn_changes_only_its_players_weights(variant):
     game = new(variant)
+    turns = a_round(game)
     optimizers = game.configure_optimizers().of
-    for player, loss, batch in a_round(game):
+    for player, loss, batch in turns:
         before = weights_of(game)
         _, gradients = game.move(player, loss, batch)
         learn(optimizers[player], game._weights[player], gradients, game.rate(0))

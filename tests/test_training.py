@@ -26,3 +26,16 @@ def test_wgan_gp_finds_every_mode_of_the_ring(tmp_path, monkeypatch):
     found, share, _ = ring_modes.modes(samples, data.centres, data.std)
     assert found == 8
     assert share > 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_unrolled_gan_finds_every_mode_of_the_ring(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["fit", "--config", "unrolled_gan_ring.yaml", "--trainer.accelerator", "cpu"])
+    data = ganzoo.Gaussians()
+    draw_from(torch.device("cpu"), 0)
+    samples = ganzoo.load("runs/unrolled_gan_ring/version_0/checkpoints/last.ckpt").sample(10_000)
+    found, share, _ = ring_modes.modes(samples, data.centres, data.std)
+    assert found == 8
+    assert share > 0.2

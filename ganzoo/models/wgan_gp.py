@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo.duel import Duel
 from ganzoo.game import Terms
-from ganzoo.losses import gradient_norm
+from ganzoo.losses import gradient_norm, refuse_tied_samples
 from ganzoo.networks.dcgan import DCGANDiscriminator
 
 
@@ -40,11 +39,7 @@ class WGANGP(Duel):
     ) -> None:
         super().__init__(latent_dim=latent_dim, discriminator_steps=discriminator_steps, lr=lr, betas=betas, **duel)
         self.penalty = penalty
-        if any(getattr(layer, "ties_samples", isinstance(layer, _BatchNorm)) for layer in self.discriminator.modules()):
-            raise ValueError(
-                "WGAN-GP's critic must not have batch normalisation or minibatch discrimination: set the discriminator's "
-                "norm to none, layer or spectral and its minibatch_kernels to 0"
-            )
+        refuse_tied_samples(self.discriminator, "WGAN-GP")
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """E f(G(z)) - E f(x) + lambda E (||grad f(x_hat)||_2 - 1)^2, eq. 3."""

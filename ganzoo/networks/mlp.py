@@ -65,3 +65,16 @@ class MLPDiscriminator(nn.Module):
     @property
     def last(self) -> nn.Module:
         return self.layers[-1]
+
+
+class MLPAutoencoder(nn.Module):
+    """[N, *shape] -> its reconstruction [N, *shape] from an embedding of `hidden` numbers, float32."""
+
+    def __init__(self, shape: tuple[int, ...], *, width: int = 512, layers: int = 1, hidden: int = 64) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.encoder = perceptron(prod(shape), hidden, width, layers)
+        self.decoder = perceptron(hidden, prod(shape), width, layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x.flatten(1))).float().unflatten(1, self.shape)
