@@ -1,16 +1,23 @@
 """ProjectionGAN: Miyato, Koyama, "cGANs with Projection Discriminator", 2018, https://arxiv.org/abs/1802.05637"""
 
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Terms
 from ganzoo.networks.conditional import ProjectionDiscriminator, conditionally_normalised
 from ganzoo.networks.resnet import ResNetDiscriminator, ResNetGenerator
+
+
+def generator(latent_dim: int, shape: tuple[int, ...]) -> nn.Module:
+    return ResNetGenerator(latent_dim, shape, width=64 if shape[-1] == 64 else 256)
+
+
+def discriminator(shape: tuple[int, ...]) -> nn.Module:
+    return ResNetDiscriminator(shape, width=64 if shape[-1] == 64 else 128, norm="spectral", pool="sum")
 
 
 class ProjectionGAN(ConditionalDuel):
@@ -29,8 +36,8 @@ class ProjectionGAN(ConditionalDuel):
     labels are drawn uniformly, as in the authors' code.
     """
 
-    default_generator = staticmethod(partial(ResNetGenerator, width=256))
-    default_discriminator = staticmethod(partial(ResNetDiscriminator, norm="spectral", pool="sum"))
+    default_generator = staticmethod(generator)
+    default_discriminator = staticmethod(discriminator)
     conditional_generator = staticmethod(conditionally_normalised)
     conditional_discriminator = ProjectionDiscriminator
 
