@@ -235,7 +235,7 @@ def plot(rows: list[dict[str, Any]], path: Path, title: str) -> None:
             panels.setdefault(panel, []).append((label, row["images_per_second"], colours.get(row["how"], "#8d99ae")))
     bare = {f"{row['task']}, {row['how']}": row["images_per_second"] for row in measured if row["through"] == "moves"}
     heights = [len(bars) + 2 for bars in panels.values()]
-    figure, axes = plt.subplots(len(panels), 1, figsize=(9, 0.28 * sum(heights)), height_ratios=heights, squeeze=False)
+    figure, axes = plt.subplots(len(panels), 1, figsize=(9, 2 + 0.28 * sum(heights)), height_ratios=heights, squeeze=False)
     for (panel, bars), axis in zip(panels.items(), axes[:, 0], strict=True):
         labels, speeds, shades = zip(*bars, strict=True)
         axis.barh(labels, speeds, color=shades)

@@ -118,7 +118,7 @@ def test_step_times_are_written_and_drawn(tmp_path):
     rows = list(csv.DictReader((tmp_path / "x.csv").open()))
     assert [(row["task"], row["through"]) for row in rows] == [("LSGAN 32x32", "fit"), ("LSGAN 32x32", "moves")]
     for row in rows:
-        assert float(row["images_per_second"]) == pytest.approx(2000 / float(row["ms_per_round"]), rel=0.01)
+        assert float(row["images_per_second"]) == pytest.approx(2000 / float(row["ms_per_round"]), abs=0.06)
         assert 0 < float(row["share_of_peak"]) < 2
         assert "torch" in row["setting"] and "commit" in row["setting"]
     assert Image.open(tmp_path / "x.png").width > 500
