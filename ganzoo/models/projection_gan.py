@@ -32,7 +32,7 @@ class ProjectionGAN(ConditionalDuel):
     Raises:
         ValueError: a generator without batch normalisation, or a discriminator without `features(x)` and `last`.
 
-    Differences from the paper: at 32 and 64 the ResNets of arXiv:1802.05957, where the paper's images are of 128; fakes'
+    Differences from the paper: the ResNets, for 32 and 64, of arXiv:1802.05957, where the paper's images are of 128; fakes'
     labels are drawn uniformly, as in the authors' code.
     """
 
