@@ -11,13 +11,13 @@ assumed of the links is in LINKS and printed with the table.
 """
 
 import argparse
-import csv
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,10 +26,7 @@ import step_time
 import torch
 import torch.distributed as dist
 
-PAPER = {
-    "DCGAN 64x64, batch 128": [*step_time.TASKS["DCGAN 64x64, batch 128"]],
-    "WGANGP, ResNets, batch 64": [*step_time.TASKS["WGANGP, ResNets"]],
-}
+PAPER = ["DCGAN 64x64, batch 128", "WGANGP, ResNets"]  # tasks of step_time.py
 # devices: (bytes a second that nccl-tests calls bus bandwidth, seconds of the smallest all-reduce)
 LINKS = {8: (300e9, 30e-6), 64: (40e9, 100e-6)}
 
@@ -74,10 +71,11 @@ def measure(arguments: list[str], given: argparse.Namespace) -> dict[str, Any]:
 def in_own_process(arguments: list[str], given: argparse.Namespace, devices: int = 1, threads: int = 0) -> dict[str, Any]:
     """`measure` in new processes, of `threads` threads each."""
     several = ["--trainer.devices", str(devices), "--trainer.strategy", "ddp"] if devices > 1 else []
-    environment = os.environ | {"GANZOO_SCALING": json.dumps([*arguments, *several])}
+    settings = {key: getattr(given, key) for key in ("device", "precision", "how", "seconds", "batch")}
+    environment = os.environ | {"GANZOO_SCALING": json.dumps([[*arguments, *several], settings])}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    done = subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr[-2000:])
     return json.loads(next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{")))
@@ -96,9 +94,9 @@ def sweeps(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def on_paper(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The sizes of all-reduces, measured in two processes on the CPU, and what follows from them."""
-    small = argparse.Namespace(**vars(given) | {"device": "cpu", "precision": "32-true", "seconds": 0.0})
-    for (name, arguments), milliseconds in zip(PAPER.items(), given.round_ms, strict=True):
-        of = in_own_process([*arguments, "--data.batch_size=2"], small, 2, 1)
+    small = argparse.Namespace(**vars(given) | {"device": "cpu", "precision": "32-true", "how": "eager", "seconds": 0.0})
+    for name, milliseconds in zip(PAPER, given.round_ms, strict=True):
+        of = in_own_process([*step_time.TASKS[name], "--data.batch_size=2"], small, 2, 1)
         for devices, (bandwidth, latency) in LINKS.items():
             sent = 2 * (devices - 1) / devices * of["mb_per_round"] * 1e6 / bandwidth
             added = 1000 * (of["all_reduces"] * latency + sent)
@@ -162,25 +160,20 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = arguments()
     if "GANZOO_SCALING" in os.environ:
-        row = measure(json.loads(os.environ["GANZOO_SCALING"]), given)
+        command, settings = json.loads(os.environ["GANZOO_SCALING"])
+        row = measure(command, argparse.Namespace(**settings))
         print(json.dumps(row), flush=True)  # every process prints the same but for noise: the last one is read
         return
+    given = arguments()
     title = step_time.setting(given)
-    rows = []
-    for source in ([] if given.only == "paper" else [sweeps]) + ([] if given.only == "sweeps" else [on_paper]):
-        for row in source(given):
-            rows.append(row | {"setting": title})
-            print(*(f"{row.get(key, '')!s:{width}}" for key, width in COLUMNS.items()), flush=True)
-            with open(f"{given.out}.csv", "w", newline="") as file:
-                writer = csv.DictWriter(file, [*COLUMNS, "setting"])
-                writer.writeheader()
-                writer.writerows(rows)
+    sources = ([] if given.only == "paper" else [sweeps]) + ([] if given.only == "sweeps" else [on_paper])
+    rows = chain.from_iterable(source(given) for source in sources)
+    found = step_time.tabulated(rows, COLUMNS, title, Path(f"{given.out}.csv"))
     for devices, (bandwidth, latency) in LINKS.items():
         print(f"assumed of {devices} GPUs: {bandwidth / 1e9:g} GB/s, {1e6 * latency:g} us")
     if given.only != "paper":
-        plot(rows, Path(f"{given.out}.png"), title)
+        plot(found, Path(f"{given.out}.png"), title)
 
 
 COLUMNS = {

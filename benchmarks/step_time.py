@@ -20,10 +20,10 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import chdir
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -32,7 +32,8 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from ganzoo import compiling
 from ganzoo.data.base import DataModule
@@ -43,7 +44,7 @@ from ganzoo.precision import tf32
 
 WARM_UP = 4  # rounds before the clock starts: CUDA graphs are recorded in the second of each move
 CHUNK = {"cuda": 10}  # rounds between two looks at the clock, for which CUDA has to finish; 1 elsewhere
-HOWS = {"eager": "false", "compiled": "true", "graphs": "graphs"}
+HOWS: dict[str, compiling.Compile] = {"eager": False, "compiled": True, "graphs": "graphs"}
 
 RESNETS = ["--model.generator=ResNetGenerator", "--model.discriminator=ResNetDiscriminator"]
 TASKS = {f"{variant.__name__} 32x32": ["--model", variant.__name__] for variant in variants()} | {
@@ -129,6 +130,21 @@ def fit(arguments: list[str], given: argparse.Namespace) -> tuple[Game, dict[str
     return clock.game, clock.result()
 
 
+class Operations(TorchDispatchMode):
+    """Counts floating point operations by torch's formulas. Its own FlopCounterMode cannot take gradients of weights that are
+    spectrally normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function._overloadpacket in flop_registry:
+            self.total += flop_registry[function._overloadpacket](*args, **(kwargs or {}), out_val=result)
+        return result
+
+
 def rounds(game: Game, how: str, seconds: float) -> tuple[dict[str, float], float]:
     """What the clock said of bare moves, and the floating point operations of a round."""
     game.train()
@@ -145,15 +161,15 @@ def rounds(game: Game, how: str, seconds: float) -> tuple[dict[str, float], floa
 
     clock = Clock(seconds)
     with tf32(True), game.trainer.precision_plugin.forward_context():
-        with FlopCounterMode(display=False) as counter:
+        with Operations() as counter:
             play(game.move)
-        compiled = compiling.played(game.move, how if how == "graphs" else how == "compiled", game.device)
+        compiled = compiling.played(game.move, HOWS[how], game.device)
         clock.start(game)
         for step in count(1):
             play(compiled)
             if clock.tick(step):
                 break
-    return clock.result(), float(counter.get_total_flops())
+    return clock.result(), float(counter.total)
 
 
 def peak(device: torch.device, precision: str) -> float:
@@ -283,6 +299,20 @@ def setting(given: argparse.Namespace) -> str:
     )
 
 
+def tabulated(rows: Iterable[dict[str, Any]], columns: dict[str, int], title: str, path: Path) -> list[dict[str, Any]]:
+    """All rows, each printed, in columns of these widths, and written as soon as it is there: a run may be cut off."""
+    found = []
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*columns, "setting"])
+        writer.writeheader()
+        for row in rows:
+            found.append(row | {"setting": title})
+            writer.writerow(found[-1])
+            file.flush()
+            print(*(f"{row.get(key, '')!s:{width}}" for key, width in columns.items()), flush=True)
+    return found
+
+
 def main() -> None:
     given = arguments()
     if "GANZOO_STEP_TIME" in os.environ:
@@ -294,15 +324,7 @@ def main() -> None:
     sources = [partial(in_own_process, name, how, given) for name in names for how in hows]
     if given.device == "cpu" and not given.no_rivals:
         sources.append(partial(contenders, given))
-    rows: list[dict[str, Any]] = []
-    for source in sources:
-        for row in source():
-            rows.append(row | {"setting": title})
-            print(*(f"{row.get(key, '')!s:{width}}" for key, width in COLUMNS.items()), flush=True)
-        with open(f"{given.out}.csv", "w", newline="") as file:  # after every task: a run that is cut off leaves what it has
-            writer = csv.DictWriter(file, [*COLUMNS, "setting"])
-            writer.writeheader()
-            writer.writerows(rows)
+    rows = tabulated(chain.from_iterable(source() for source in sources), COLUMNS, title, Path(f"{given.out}.csv"))
     plot(rows, Path(f"{given.out}.png"), title)
 
 

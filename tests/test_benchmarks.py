@@ -1,6 +1,7 @@
 """The judges in benchmarks/ judge real data as they should."""
 
 import csv
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 import torch
 from conftest import REPOSITORY
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
 
@@ -143,7 +145,7 @@ def test_all_reduces_of_gradients_are_counted(monkeypatch):
 def test_what_more_devices_would_give(monkeypatch):
     """Two all-reduces of 300 MB in all, over links of 300 GB/s: 2 latencies, and 7/4 of a millisecond."""
     monkeypatch.setattr(scaling, "in_own_process", lambda *_: {"all_reduces": 2, "mb_per_round": 300.0})
-    monkeypatch.setattr(scaling, "PAPER", {"x": []})
+    monkeypatch.setattr(scaling, "PAPER", ["WGANGP, ResNets"])
     monkeypatch.setattr(scaling, "LINKS", {8: (300e9, 125e-6)})
     [row] = scaling.on_paper(SimpleNamespace(round_ms=[2.0]))
     assert (row["all_reduce_ms_per_round"], row["ms_per_round"], row["efficiency"]) == (2.0, 4.0, 0.5)
@@ -161,3 +163,38 @@ def test_the_plain_loop_learns_points_too():
     rivals.plain(task)
     assert not torch.equal(before, task.generator.layers[0].weight)
     assert len(task.asked) == 4
+
+
+def test_all_reduces_are_sized_on_the_cpu_whatever_is_measured(monkeypatch):
+    """The numbers of a GPU, say: a machine that has one device cannot start two processes on it."""
+    given = {"device": "cuda", "precision": "bf16-mixed", "how": "graphs", "seconds": 10.0, "batch": 64, "round_ms": [1.0, 1.0]}
+    asked = []
+
+    def run(command, env, **_):
+        asked.append(json.loads(env["GANZOO_SCALING"]))
+        return SimpleNamespace(returncode=0, stdout='{"all_reduces": 2, "mb_per_round": 1.0}')
+
+    monkeypatch.setattr(scaling.subprocess, "run", run)
+    list(scaling.on_paper(SimpleNamespace(**given)))
+    for arguments, settings in asked:
+        assert settings == {"device": "cpu", "precision": "32-true", "how": "eager", "seconds": 0.0, "batch": 64}
+        assert "--trainer.devices" in arguments
+
+
+@pytest.mark.parametrize("variant", [ganzoo.DCGAN, ganzoo.WGANGP])
+def test_operations_are_counted_as_torch_counts_them(variant):
+    game = variant(shape=(1, 16, 16))
+    game.configure_optimizers()
+    batch = (torch.rand(4, 1, 16, 16).requires_grad_(),)
+    with FlopCounterMode(display=False) as theirs:
+        game.move("discriminator", game.discriminator_loss, batch)
+    with step_time.Operations() as ours:
+        game.move("discriminator", game.discriminator_loss, batch)
+    assert ours.total == theirs.get_total_flops() > 0
+
+
+def test_operations_are_counted_under_spectral_normalisation():
+    linear = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(3, 5))
+    with step_time.Operations() as counter:
+        torch.autograd.grad(linear(torch.ones(2, 3)).sum(), list(linear.parameters()))
+    assert counter.total >= 2 * 2 * 3 * 5 * 2  # the product, forwards and backwards

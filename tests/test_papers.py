@@ -211,3 +211,9 @@ def test_wgan_gp_refuses_batch_norm():
     with pytest.raises(ValueError, match="batch normalisation"):
         ganzoo.WGANGP(shape=(1, 16, 16), discriminator=ganzoo.DCGANDiscriminator)
     ganzoo.WGANGP(shape=(1, 16, 16), discriminator=partial(ganzoo.DCGANDiscriminator, norm="layer"))
+
+
+@pytest.mark.parametrize("variant", [ganzoo.GAN, ganzoo.FGAN])
+def test_an_unknown_cost_is_never_another_one(variant):
+    with pytest.raises(KeyError, match="minmax"):
+        variant(shape=(2,), generator_cost="minmax")

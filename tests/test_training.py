@@ -16,26 +16,14 @@ import ring_modes
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_wgan_gp_finds_every_mode_of_the_ring(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    main(["fit", "--config", "wgan_gp_ring.yaml", "--trainer.max_steps", "3000", "--trainer.accelerator", "cpu"])
-    data = ganzoo.Gaussians()
-    draw_from(torch.device("cpu"), 0)
-    samples = ganzoo.load("runs/wgan_gp_ring/version_0/checkpoints/last.ckpt").sample(10_000)
-    found, share, _ = ring_modes.modes(samples, data.centres, data.std)
-    assert found == 8
-    assert share > 0.2
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(2400)
-def test_unrolled_gan_finds_every_mode_of_the_ring(tmp_path, monkeypatch):
+@pytest.mark.parametrize("config, given", [("wgan_gp_ring", ["--trainer.max_steps", "3000"]), ("unrolled_gan_ring", [])])
+def test_every_mode_of_the_ring_is_found(config, given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main(["fit", "--config", "unrolled_gan_ring.yaml", "--trainer.accelerator", "cpu"])
+    main(["fit", "--config", f"{config}.yaml", *given, "--trainer.accelerator", "cpu"])
     data = ganzoo.Gaussians()
     draw_from(torch.device("cpu"), 0)
-    samples = ganzoo.load("runs/unrolled_gan_ring/version_0/checkpoints/last.ckpt").sample(10_000)
+    samples = ganzoo.load(f"runs/{config}/version_0/checkpoints/last.ckpt").sample(10_000)
     found, share, _ = ring_modes.modes(samples, data.centres, data.std)
     assert found == 8
     assert share > 0.2

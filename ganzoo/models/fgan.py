@@ -53,7 +53,7 @@ class FGAN(Duel):
     ) -> None:
         super().__init__(**duel)
         self.activation, self.conjugate = DIVERGENCES[divergence]
-        self.generator_cost = generator_cost
+        self.cost = {"minimax": self.conjugate, "non_saturating": self.activation}[generator_cost]
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-F, eq. 7."""
@@ -65,6 +65,4 @@ class FGAN(Duel):
         }
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
-        v = self.discriminator(self.fake(len(real)))
-        term = self.conjugate(v) if self.generator_cost == "minimax" else self.activation(v)
-        return {"adversarial": -term.mean()}
+        return {"adversarial": -self.cost(self.discriminator(self.fake(len(real)))).mean()}

@@ -1,5 +1,6 @@
 """GAN: Goodfellow, Pouget-Abadie, Mirza, Xu, et al., "Generative Adversarial Nets", 2014, https://arxiv.org/abs/1406.2661"""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -10,10 +11,11 @@ from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass
 from ganzoo.game import Terms
 from ganzoo.networks.mlp import MLPDiscriminator, MLPGenerator
 
-COSTS = {
+COSTS: dict[str, Callable[[Tensor], Tensor] | None] = {
     "minimax": losses.minimax,
     "non_saturating": losses.non_saturating,
     "maximum_likelihood": losses.maximum_likelihood,
+    "feature_matching": None,  # has no logits
 }
 
 
@@ -49,7 +51,7 @@ class GAN(Duel):
         **duel: Any,
     ) -> None:
         super().__init__(**duel)
-        self.cost = COSTS.get(generator_cost)  # None: feature matching
+        self.cost = COSTS[generator_cost]
         self.real_target = real_target
         self.top_k = top_k
         self.register_buffer("share", None if top_k is None else torch.ones(()))
