@@ -3,9 +3,10 @@
     python benchmarks/mnist_quality.py --data.root data runs/dcgan_mnist/version_0/checkpoints/last.ckpt ...
 
 Prints, for each checkpoint, the share of its samples that the classifier calls some digit with more than 0.9 confidence,
-and how many samples of each class there are; the same for the real test images, which is the most one can hope for. A
-confident classifier is a weak judge (it may be sure of nonsense): look at the samples too. Trains in two minutes on two
-CPU cores; the weights are kept in `--classifier` for the next call.
+the share that it reads as the digit that a class-conditional variant was asked for (as many of each), and how many samples
+of each class there are; the same for the real test images, which is the most one can hope for. A confident classifier is a
+weak judge (it may be sure of nonsense): look at the samples too. Trains in two minutes on two CPU cores; the weights are
+kept in `--classifier` for the next call.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 import ganzoo
+from ganzoo.conditional import ConditionalDuel
 from ganzoo.data.stream import Samples
 from ganzoo.game import draw_from
 
@@ -75,10 +77,13 @@ def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([classifier(batch).softmax(1) for batch in images.split(500)])
 
 
-def row(name: str, probability: Tensor) -> str:
+def row(name: str, probability: Tensor, asked: Tensor | None = None) -> str:
+    """One line about the samples' class probabilities [N, 10] and, if they were asked for, their classes [N]."""
     confidence, digit = probability.max(1)
     share = (confidence > CONFIDENT).float().mean().item()
-    return f"{share:7.1%}  {(digit.bincount(minlength=10) > 0).sum()}/10  {digit.bincount(minlength=10).tolist()}  {name}"
+    right = "" if asked is None else f"{(digit == asked).float().mean().item():.1%}"
+    counts = digit.bincount(minlength=10)
+    return f"{share:7.1%}  {right:>8}  {(counts > 0).sum()}/10  {counts.tolist()}  {name}"
 
 
 def main() -> None:
@@ -94,11 +99,14 @@ def main() -> None:
     classifier, held_out = judge(given.root, given.epochs, given.classifier)
     probability = probabilities(classifier, normalised(torch.from_numpy(held_out.data)))
     print(f"test accuracy {(probability.argmax(1) == held_out.labels).float().mean():.2%}")
-    print("confident  classes  samples of 0, 1, ... 9")
-    print(row("real test images", probability))
+    print("confident  as asked  classes  samples of 0, 1, ... 9")
+    print(row("real test images", probability, held_out.labels))
     for checkpoint in given.checkpoints:
+        game = ganzoo.load(checkpoint)
+        asked = torch.arange(given.n) % 10 if isinstance(game, ConditionalDuel) else None
         draw_from(torch.device("cpu"), given.seed)
-        print(row(str(checkpoint), probabilities(classifier, ganzoo.load(checkpoint).sample(given.n))))
+        samples = game.sample(given.n) if asked is None else game.sample(given.n, asked)
+        print(row(str(checkpoint), probabilities(classifier, samples), asked))
 
 
 if __name__ == "__main__":

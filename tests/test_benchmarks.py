@@ -47,6 +47,7 @@ def test_the_digit_judge_counts_confident_samples_and_classes():
     row = mnist_quality.row("x", probability)
     assert row.split()[:2] == ["50.0%", "3/10"]
     assert "[2, 0, 0, 0, 0, 0, 0, 1, 0, 1]" in row
+    assert mnist_quality.row("x", probability, torch.tensor([0, 1, 7, 9])).split()[:3] == ["50.0%", "75.0%", "3/10"]
 
 
 def test_the_digit_judge_learns():
