@@ -34,6 +34,17 @@ def test_the_promised_sizes():
     assert {16, 28, 32, 48, 64, 96, 128, 256} <= set(SIZES)
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer", "spectral", "none"])
+def test_a_generator_cannot_hide_in_grey(norm):
+    """With no bias at all D(a x) = a D(x): the logit of grey is 0, and of nearly grey nearly 0, whatever D has learned."""
+    torch.manual_seed(0)
+    discriminator = ganzoo.DCGANDiscriminator((1, 16, 16), width=4, norm=norm)
+    for name, weight in discriminator.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(weight)  # as if learned
+    assert discriminator(torch.zeros(2, 1, 16, 16)).abs().min() > 0.01
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_float32_under_autocast(name):
     generator, discriminator = PAIRS[name][0](7, (3, 32, 32)), PAIRS[name][1]((3, 32, 32))

@@ -89,9 +89,11 @@ class DCGANDiscriminator(nn.Module):
         super().__init__()
         base, channels = pyramid(square_size("DCGANDiscriminator", shape, SIZES), width)
         channels = channels[::-1]
-        layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+        # Normalisation of maps brings biases. With no bias at all D(a x) = a D(x), and a generator hides in grey, where D is 0.
+        bias = norm in ("spectral", "none")
+        layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 4, 2, 1, bias=bias), nn.LeakyReLU(0.2, True)]
         for before, after in pairwise(channels):
-            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.LeakyReLU(0.2, True)]
+            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=bias), normalisation(norm, after), nn.LeakyReLU(0.2, True)]
         features = channels[-1] * base**2
         layers.append(nn.Flatten())
         if minibatch_kernels:
