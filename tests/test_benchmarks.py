@@ -13,12 +13,15 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
+from ganzoo.conditional import ConditionalDuel
+from ganzoo.listing import variants
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
 import data_rate
 import mnist_quality
 import ring_modes
+import ring_table
 import rivals
 import scaling
 import step_time
@@ -38,6 +41,39 @@ def test_ring_modes_of_a_collapsed_generator():
     assert (found, share) == (1, 1.0)
     assert on[3] == 1000
     assert ring_modes.modes(torch.zeros(1000, 2), data.centres, data.std)[:2] == (0, 0.0)
+
+
+def test_the_rings_table_has_every_unconditional_variant():
+    missing = {variant for variant in variants() if not issubclass(variant, ConditionalDuel)} - {
+        variant for variant, _ in ring_table.GAMES.values()
+    }
+    assert missing <= {ganzoo.DCGAN}, "which is GAN with other networks, for images"
+
+
+def test_the_rings_table_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    arguments = ["ring_table.py", "--out", str(tmp_path / "ring"), "--samples", str(tmp_path), "--rounds", "2"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--only", "GAN", "WGAN", "--seeds", "0"])
+    ring_table.main()
+    first = (tmp_path / "ring.csv").read_text()
+    monkeypatch.setattr(sys, "argv", [*arguments, "--only", "GAN", "WGAN", "--seeds", "0", "1"])
+    capsys.readouterr()
+    ring_table.main()
+    rows = ring_table.done(tmp_path / "ring.csv")
+    assert (tmp_path / "ring.csv").read_text().startswith(first)
+    assert [(row["variant"], row["seed"]) for row in rows] == [("GAN", "0"), ("WGAN", "0"), ("GAN", "1"), ("WGAN", "1")]
+    assert [row["real_points"] for row in rows[:2]] == ["512", "2560"]
+    printed = capsys.readouterr().out
+    assert "seed 0" not in printed
+    assert printed.count("0 of 2") == 2
+    assert Image.open(tmp_path / "ring.png").width > 100
+
+
+def test_the_rings_table_in_words():
+    rows = [
+        {"variant": "GAN", "seed": str(seed), "modes": modes, "share": share, "real_points": "512"}
+        for seed, modes, share in [(1, "7", "0.5"), (0, "8", "0.25"), (2, "8", "0.75")]
+    ]
+    assert ring_table.summary(rows).splitlines()[2:] == ["| GAN | 8 7 8 | 2 of 3 | 50 % (25 - 75) | 512 |"]
 
 
 def test_the_digit_judge_counts_confident_samples_and_classes():
