@@ -1,6 +1,7 @@
 """What holds for every variant. A new variant is tested here as soon as `ganzoo` exports it."""
 
 import copy
+import math
 from functools import partial
 from shutil import which
 
@@ -150,6 +151,19 @@ def test_compiled_rounds_are_the_eager_ones(variant, fit, aot_eager, tmp_path):
     assert all(torch.equal(value, compiled.state_dict()[name]) for name, value in eager.state_dict().items())
 
 
+def test_the_watch_changes_nothing(variant, fit):
+    """Whatever it looks at: batch and spectral normalisation, histories and controllers are buffers."""
+    alone, watched = (new(variant, average_decay=0.9, historical_averaging=0.1) for _ in range(2))
+    watch = ganzoo.CollapseWatch(every_steps=1, n=6)
+    fit(alone, max_steps=4)
+    fit(watched, max_steps=4, callbacks=[watch])
+    assert all(torch.equal(value, watched.state_dict()[name]) for name, value in alone.state_dict().items())
+    of_players = {f"{player}/{name}" for player in watched.players() for name in ("gradient_norm", "loss_ratio", "moved")}
+    assert set(watch.values) == of_players | {"accuracy_real", "accuracy_fake", "margin", "coverage", "diversity", "distinct"}
+    assert all(math.isfinite(value) for value in watch.values.values())
+    assert all(watch.values[f"{player}/{name}"] > 0 for player in watched.players() for name in ("gradient_norm", "moved"))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(which("g++") is None, reason="inductor needs a C++ compiler")
@@ -196,7 +210,7 @@ def test_the_host_reads_no_value_between_log_steps(variant, fit, monkeypatch):
     def reads_of(log_every_n_steps: int) -> list[str]:
         reads.clear()
         game = new(Watched, compile=False, average_decay=0.9)
-        bar = {"enable_progress_bar": True, "callbacks": [ganzoo.ProgressBar()]}
+        bar = {"enable_progress_bar": True, "callbacks": [ganzoo.ProgressBar(), ganzoo.CollapseWatch(every_steps=9, n=6)]}
         fit(game, max_steps=4, log_every_n_steps=log_every_n_steps, **bar)
         return list(reads)
 
