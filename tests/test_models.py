@@ -145,7 +145,12 @@ def test_compiled_rounds_are_the_eager_ones(variant, fit, aot_eager, tmp_path):
     eager, compiled = (new(variant, compile=how, average_decay=0.9) for how in (False, True))
     fit(eager, max_steps=20)
     counters.clear()
-    fit(compiled, max_steps=20, callbacks=[ganzoo.SampleGrid(every_steps=7)], default_root_dir=tmp_path)
+    fit(
+        compiled,
+        max_steps=20,
+        callbacks=[ganzoo.SampleGrid(every_steps=7), ganzoo.CollapseWatch(every_steps=5, n=8)],
+        default_root_dir=tmp_path,
+    )
     losses = {loss.__name__ for _, loss, _ in a_round(new(variant))}
     assert counters["stats"]["unique_graphs"] == len(losses), "each loss is compiled once, whatever callbacks do"
     assert all(torch.equal(value, compiled.state_dict()[name]) for name, value in eager.state_dict().items())
@@ -220,7 +225,9 @@ def test_the_host_reads_no_value_between_log_steps(variant, fit, monkeypatch):
 
 def test_bf16(variant, fit):
     game = new(variant)
-    fit(game, precision="bf16-mixed")
+    watch = ganzoo.CollapseWatch(every_steps=3, n=4)
+    fit(game, precision="bf16-mixed", callbacks=[watch])
+    assert all(math.isfinite(value) for value in watch.values.values())
     assert all(term.dtype == torch.float32 and torch.isfinite(term) for term in game.terms.values())
     with torch.autocast("cpu", torch.bfloat16):
         assert game.sample(2).dtype == torch.float32
