@@ -135,6 +135,17 @@ def test_a_trouble_is_said_when_it_begins_goes_on_and_ends(capsys):
     assert told == [(5, "modes are gone"), (15, "still: modes are gone"), (AGAIN + 7, "modes are back")]
 
 
+def test_numbers_that_are_not_finite_do_not_bring_modes_back(capsys):
+    watch, of, game = ganzoo.CollapseWatch(), trainer(), of_ring()
+    game.trainer = of
+    for found in [{GONE: "modes are gone"}] * 3 + [{NOT_FINITE: "NaN"}] * 2 + [{GONE: "modes are gone"}]:
+        watch._tell(of, game, found)
+    said = [
+        line.removeprefix("round 0: ").split(". Try")[0] for line in capsys.readouterr().err.splitlines() if "round" in line
+    ]
+    assert said == ["modes are gone", "NaN", "numbers are finite again"]
+
+
 def test_never_is_never(fit, capsys):
     watch = ganzoo.CollapseWatch(every_steps=0)
     fit(of_ring(lr=0.0), data=ganzoo.Gaussians(samples=500), callbacks=[watch])

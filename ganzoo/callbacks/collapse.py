@@ -81,6 +81,7 @@ class CollapseWatch(L.Callback):
         if self.every_steps and (trainer.global_step + 1) % self.every_steps == 0:
             [optimizers] = trainer.optimizers
             assert isinstance(optimizers, Optimizers)
+            self._gradient_norms = {}
             self._hooks = [of.register_step_pre_hook(partial(self._catch, player)) for player, of in optimizers.of.items()]
 
     def on_train_batch_end(  # type: ignore[override]
@@ -151,7 +152,10 @@ class CollapseWatch(L.Callback):
 
     def _tell(self, trainer: L.Trainer, game: Game, found: dict[str, str]) -> None:
         """Lines of what has begun, is still so, or is over."""
+        blind = NOT_FINITE in found  # what is not finite says nothing of the other troubles
         for trouble, patience in PATIENCE.items():
+            if blind and trouble != NOT_FINITE:
+                continue
             before = self._streaks.get(trouble, 0)
             self._streaks[trouble] = before + 1 if trouble in found else 0
             late = self._streaks[trouble] - patience

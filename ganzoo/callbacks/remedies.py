@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ganzoo.conditional import ConditionalDuel
@@ -12,14 +13,14 @@ WON, GONE, STILL, NOT_FINITE = "won", "gone", "still", "not finite"
 
 
 def remedies(game: Game, trouble: str, rounds: int) -> list[str]:
-    """Options of the command line, the likeliest to help first.
+    """Up to three options of the command line, the likeliest to help first.
 
     Args:
         trouble: WON, GONE, STILL or NOT_FINITE.
         rounds: of the whole run, to which schedules are fitted.
     """
     advice = {WON: against_a_winner, GONE: for_variety, STILL: for_movement, NOT_FINITE: for_finite_numbers}[trouble]
-    return list(advice(game, settings(game), rounds))
+    return list(islice(advice(game, settings(game), rounds), 3))
 
 
 def settings(game: Game) -> dict[str, Any]:
