@@ -54,7 +54,7 @@ def test_a_healthy_run_is_left_in_peace(variant, fit, capsys):
 def test_a_discriminator_without_a_match_has_won(fit, capsys):
     said = watched(fit, capsys, of_ring(lr=0.0, discriminator_lr=1e-3), 200)
     line = next(line for line in said.splitlines() if "has won" in line)
-    assert re.match(r"round \d+: the discriminator has won: to it real and generated samples are \d\d standard dev", line)
+    assert re.match(r"round \d+: the discriminator has won: to it real and fake are \d\d standard deviations apart, and", line)
     assert "Try --model.discriminator_lr 0.00025, or --model.instance_noise '[0.1, 200]', or --model WGANGP" in line
 
 
@@ -116,6 +116,8 @@ def test_each_trouble_has_its_own_numbers():
     assert troubles(HEALTHY, 500, 1.0) == {}
     assert troubles(HEALTHY | {"margin": 20.0}, 500, 1.0) == {}, "a few samples on the wrong side: it has not won yet"
     sure = {"margin": 20.0, "accuracy_real": 1.0, "accuracy_fake": 1.0}
+    assert troubles(HEALTHY | sure, 500, 1.0) == {}, "it may be right: samples are still where the data is"
+    sure["coverage"] = 0.4
     assert troubles(HEALTHY | sure, 500, 1.0).keys() == {WON}
     assert troubles(HEALTHY | {"coverage": 0.2}, 500, 1.0).keys() == {GONE}
     assert troubles(HEALTHY | {"distinct": 0.2}, 500, 1.0).keys() == {GONE}
