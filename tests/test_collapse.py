@@ -7,14 +7,14 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import TINY, trainer
+from conftest import trainer
 from lightning.pytorch.loggers import CSVLogger
+from test_models import of_digits
 
 import ganzoo
 from ganzoo.__main__ import main
 from ganzoo.callbacks.collapse import AGAIN, troubles
 from ganzoo.callbacks.remedies import GONE, NOT_FINITE, STILL, WON, remedies
-from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Game
 from ganzoo.listing import variants
 from ganzoo.metrics.variety import CELLS, Variation, k_means
@@ -159,9 +159,7 @@ def test_never_is_never(fit, capsys):
 
 @pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.__name__)
 def test_only_options_of_the_variant_are_advised(variant, capsys):
-    labels = {"classes": 10} if issubclass(variant, ConditionalDuel) else {}
-    networks = {"generator": ganzoo.DCGANGenerator, "discriminator": partial(ganzoo.DCGANDiscriminator, norm="spectral")}
-    game = variant(shape=TINY, **labels, **(networks if variant is ganzoo.ProjectionGAN else {}))
+    game = of_digits(variant)
     game.trainer = trainer(precision="bf16-mixed")
     advised = [option for trouble in (WON, GONE, STILL, NOT_FINITE) for option in remedies(game, trouble, 1000)]
     assert "--trainer.precision 32-true" in advised
