@@ -1,4 +1,5 @@
 from .callbacks.checkpoints import Checkpoints as Checkpoints
+from .callbacks.collapse import CollapseWatch as CollapseWatch
 from .callbacks.evaluation import Evaluation as Evaluation
 from .callbacks.progress import ProgressBar as ProgressBar
 from .callbacks.samples import SampleGrid as SampleGrid

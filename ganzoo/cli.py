@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException as 
 
 from ganzoo import scoring
 from ganzoo.callbacks.checkpoints import Checkpoints
+from ganzoo.callbacks.collapse import CollapseWatch
 from ganzoo.callbacks.evaluation import Evaluation
 from ganzoo.callbacks.progress import ProgressBar
 from ganzoo.callbacks.samples import SampleGrid
@@ -91,6 +92,7 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(SampleGrid, "samples")
         parser.add_lightning_class_args(Checkpoints, "checkpoints")
         parser.add_lightning_class_args(Evaluation, "evaluation")
+        parser.add_lightning_class_args(CollapseWatch, "watch")
         parser.add_argument("--runs", default="runs", help="Folder of run folders: RUNS/CONFIG/version_0, version_1, ...")
 
     def _parse_ckpt_path(self) -> None:

@@ -53,6 +53,13 @@ class ConditionalDuel(Duel):
         z = self.latent(n)
         return self.generator(z, self.labels(n) if label is None else label)
 
+    def realness(self, x: Tensor, *label: Tensor) -> Tensor:
+        return self.discriminator(x, *label)
+
+    def opinions(self, real: Tensor, *label: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Duel`'s, of fakes of the same classes."""
+        return self.realness(real, *label), self.realness(self.fake(len(real), *label), *label)
+
     def sample(self, n: int, label: Tensor | None = None) -> Tensor:
         """n samples as `Duel`'s, of the labels, int64 [n], or of drawn ones. The noise is the same, whatever the labels.
 

@@ -113,6 +113,15 @@ class Duel(Game):
         """What the generator in training makes of new noise, [n, *shape]."""
         return self.generator(self.latent(n))
 
+    def realness(self, x: Tensor, *label: Tensor) -> Tensor:
+        """How real D takes samples to be, on any scale, larger for more real: [N, *shape] -> [N]. A variant whose D gives
+        anything but one number says here what its opinion is."""
+        return self.discriminator(x)
+
+    def opinions(self, real: Tensor, *label: Tensor) -> tuple[Tensor, Tensor]:
+        """D's of a real batch, and of as many new fakes: what a run is watched by."""
+        return self.realness(real), self.realness(self.fake(len(real)))
+
     @property
     def averaged(self) -> bool:
         return self.average is not None

@@ -25,6 +25,7 @@ import ring_table
 import rivals
 import scaling
 import step_time
+import watch_cost
 
 
 def test_ring_modes_of_real_points():
@@ -235,3 +236,9 @@ def test_operations_are_counted_under_spectral_normalisation():
     with step_time.Operations() as counter:
         torch.autograd.grad(linear(torch.ones(2, 3)).sum(), list(linear.parameters()))
     assert counter.total >= 2 * 2 * 3 * 5 * 2  # the product, forwards and backwards
+
+
+def test_the_watchs_cost_is_all_that_it_takes():
+    took = watch_cost.measure(ganzoo.GAN(shape=(2,), latent_dim=2), ganzoo.Gaussians(samples=2000), 12)
+    assert took.keys() == {"round", "check", "preparation"}
+    assert all(0 < seconds < 60 for seconds in took.values())

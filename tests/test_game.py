@@ -242,6 +242,8 @@ def test_two_processes(variant, strategy, tmp_path):
     assert not torch.equal(first["real"], second["real"])
     assert torch.equal(first["logged"], second["logged"]), "the mean over devices"
     torch.testing.assert_close(first["mean"], (first["own"] + second["own"]) / 2)
+    assert first["watched"] == second["watched"], "the mean over devices"
+    assert {"generator/gradient_norm", "accuracy_real", "coverage"} <= first["watched"].keys()
 
 
 def test_validation_and_test_are_loss_terms_of_held_out_data(tmp_path):

@@ -27,7 +27,7 @@ ALLOWED = {
     "duel": {"game", "networks"},
     "conditional": {"game", "duel", "networks"},
     "models": {"game", "duel", "conditional", "losses", "networks"},
-    "callbacks": {"game", "conditional", "pictures", "data", "evaluation", "metrics"},
+    "callbacks": {"game", "duel", "conditional", "pictures", "data", "evaluation", "metrics"},
     "loading": {"game"},
     "metrics": {"precision"},
     "evaluation": {"game", "pictures", "data", "metrics"},

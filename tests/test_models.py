@@ -1,6 +1,7 @@
 """What holds for every variant. A new variant is tested here as soon as `ganzoo` exports it."""
 
 import copy
+import math
 from functools import partial
 from shutil import which
 
@@ -144,10 +145,28 @@ def test_compiled_rounds_are_the_eager_ones(variant, fit, aot_eager, tmp_path):
     eager, compiled = (new(variant, compile=how, average_decay=0.9) for how in (False, True))
     fit(eager, max_steps=20)
     counters.clear()
-    fit(compiled, max_steps=20, callbacks=[ganzoo.SampleGrid(every_steps=7)], default_root_dir=tmp_path)
+    fit(
+        compiled,
+        max_steps=20,
+        callbacks=[ganzoo.SampleGrid(every_steps=7), ganzoo.CollapseWatch(every_steps=5, n=8)],
+        default_root_dir=tmp_path,
+    )
     losses = {loss.__name__ for _, loss, _ in a_round(new(variant))}
     assert counters["stats"]["unique_graphs"] == len(losses), "each loss is compiled once, whatever callbacks do"
     assert all(torch.equal(value, compiled.state_dict()[name]) for name, value in eager.state_dict().items())
+
+
+def test_the_watch_changes_nothing(variant, fit):
+    """Whatever it looks at: batch and spectral normalisation, histories and controllers are buffers."""
+    alone, watched = (new(variant, average_decay=0.9, historical_averaging=0.1) for _ in range(2))
+    watch = ganzoo.CollapseWatch(every_steps=1, n=6)
+    fit(alone, max_steps=4)
+    fit(watched, max_steps=4, callbacks=[watch])
+    assert all(torch.equal(value, watched.state_dict()[name]) for name, value in alone.state_dict().items())
+    of_players = {f"{player}/{name}" for player in watched.players() for name in ("gradient_norm", "loss_ratio", "moved")}
+    assert set(watch.values) == of_players | {"accuracy_real", "accuracy_fake", "margin", "coverage", "diversity", "distinct"}
+    assert all(math.isfinite(value) for value in watch.values.values())
+    assert all(watch.values[f"{player}/{name}"] > 0 for player in watched.players() for name in ("gradient_norm", "moved"))
 
 
 @pytest.mark.slow
@@ -196,7 +215,7 @@ def test_the_host_reads_no_value_between_log_steps(variant, fit, monkeypatch):
     def reads_of(log_every_n_steps: int) -> list[str]:
         reads.clear()
         game = new(Watched, compile=False, average_decay=0.9)
-        bar = {"enable_progress_bar": True, "callbacks": [ganzoo.ProgressBar()]}
+        bar = {"enable_progress_bar": True, "callbacks": [ganzoo.ProgressBar(), ganzoo.CollapseWatch(every_steps=9, n=6)]}
         fit(game, max_steps=4, log_every_n_steps=log_every_n_steps, **bar)
         return list(reads)
 
@@ -206,7 +225,9 @@ def test_the_host_reads_no_value_between_log_steps(variant, fit, monkeypatch):
 
 def test_bf16(variant, fit):
     game = new(variant)
-    fit(game, precision="bf16-mixed")
+    watch = ganzoo.CollapseWatch(every_steps=3, n=4)
+    fit(game, precision="bf16-mixed", callbacks=[watch])
+    assert all(math.isfinite(value) for value in watch.values.values())
     assert all(term.dtype == torch.float32 and torch.isfinite(term) for term in game.terms.values())
     with torch.autocast("cpu", torch.bfloat16):
         assert game.sample(2).dtype == torch.float32

@@ -12,8 +12,8 @@ from ganzoo.game import mean_over_devices
 
 
 class Record(L.Callback):
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, watch: ganzoo.CollapseWatch) -> None:
+        self.folder, self.watch = folder, watch
 
     def on_train_batch_start(self, trainer, game, batches, batch_idx) -> None:
         self.real = batches[0][0]
@@ -31,6 +31,7 @@ class Record(L.Callback):
             "own": own,
             "logged": torch.tensor(list(game.measured.values())[:-1]),  # all but images_per_second
             "mean": mean,
+            "watched": self.watch.values,
         }
         torch.save(record, self.folder / f"rank{trainer.global_rank}.pt")
 
@@ -39,6 +40,7 @@ if __name__ == "__main__":
     variant, folder = getattr(ganzoo, sys.argv[1]), Path(sys.argv[3])
     strategy = "ddp" if sys.argv[2] == "ddp" else getattr(ganzoo, sys.argv[2])()
     L.seed_everything(int(os.environ.get("LOCAL_RANK", "0")))  # each rank other weights, until they agree
+    watch = ganzoo.CollapseWatch(every_steps=1, n=4)
     trainer = L.Trainer(
         accelerator="cpu",
         devices=2,
@@ -50,6 +52,6 @@ if __name__ == "__main__":
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        callbacks=[Record(folder)],
+        callbacks=[Record(folder, watch), watch],
     )
     trainer.fit(variant(shape=(1, 16, 16), average_decay=0.9), ganzoo.Digits(batch_size=8))

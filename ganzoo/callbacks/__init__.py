@@ -1,1 +1,1 @@
-"""What watches a run: sample grids, checkpoints, the progress bar."""
+"""What watches a run: sample grids, checkpoints, evaluation, the collapse watch, the progress bar."""

@@ -24,6 +24,10 @@ class ACGAN(ConditionalDuel):
 
     conditional_discriminator = ClassifyingDiscriminator
 
+    def realness(self, x: Tensor, *label: Tensor) -> Tensor:
+        """The source's logit: D is told of no class."""
+        return self.discriminator(x)[0]
+
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         assert label is not None
         drawn = self.labels(len(real))

@@ -58,6 +58,10 @@ class BEGAN(Duel):
             raise ValueError("BEGAN's discriminator is an autoencoder: choose BEGANAutoencoder or MLPAutoencoder")
         return (v - reconstruction).abs().mean()
 
+    def realness(self, x: Tensor, *label: Tensor) -> Tensor:
+        """-L(v) of each sample, [N]: what is reconstructed well looks real."""
+        return -(x - self.discriminator(x)).abs().flatten(1).mean(1)
+
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         with torch.no_grad():
             fake = self.fake(len(real))

@@ -46,6 +46,10 @@ class PacGAN(Duel):
         if whole:
             yield from super().turns(step, batches)
 
+    def realness(self, x: Tensor, *label: Tensor) -> Tensor:
+        """Of packs: [N, *shape] -> [N / m]."""
+        return self.discriminator(self.packed(x))
+
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         with torch.no_grad():
             fake = self.fake(len(real))
