@@ -2,15 +2,20 @@
 
 import copy
 import math
+import sys
 from functools import partial
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import REPOSITORY, TINY
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
 from ganzoo.game import learn
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+import bigan_codes
 
 NARROW = {"generator": partial(ganzoo.DCGANGenerator, width=8), "discriminator": partial(ganzoo.DCGANDiscriminator, width=8)}
 
@@ -160,3 +165,19 @@ def test_points():
     game = ganzoo.BiGAN(shape=(2,), latent_dim=3, **mlps)
     assert game.reconstruct(torch.randn(5, 2)).shape == (5, 2)
     assert all(term.isfinite() for term in game.generator_loss(torch.randn(6, 2)).values())
+
+
+# --- the benchmark ---
+
+
+def test_nearest_neighbours_and_errors():
+    codes, digits = torch.tensor([[0.0], [1.0], [9.0]]), torch.tensor([4, 4, 7])
+    assert bigan_codes.nearest_is_alike(codes, digits, torch.tensor([[0.4], [8.0]]), torch.tensor([4, 1])) == pytest.approx(
+        2 / 3
+    )
+    x = torch.tensor([1.0, 2.0, 5.0])
+    assert bigan_codes.errors(x, x + 1, digits) == (1.0, 0.0), "2, the other 4, is just what 1 becomes"
+
+
+def test_each_row_is_above_its_reconstructions():
+    assert bigan_codes.pairs(torch.arange(4), torch.arange(4) + 10, 2).tolist() == [0, 1, 10, 11, 2, 3, 12, 13]

@@ -1,17 +1,22 @@
 """InfoGAN: its codes, its losses by hand, and samples of chosen codes."""
 
 import math
+import sys
 from functools import partial
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import REPOSITORY, TINY
 from PIL import Image
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
 from ganzoo.__main__ import main
 from ganzoo.networks.codes import chosen_codes, random_codes
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+import infogan_codes
 
 NARROW = {"generator": partial(ganzoo.DCGANGenerator, width=8), "discriminator": partial(ganzoo.DCGANDiscriminator, width=8)}
 MLPS = {"generator": partial(ganzoo.MLPGenerator, width=8), "discriminator": partial(ganzoo.MLPDiscriminator, width=8)}
@@ -206,3 +211,30 @@ def test_techniques_and_points():
     for player, loss, batch in game.turns(0, [(torch.randn(6, 2).requires_grad_(),)]):
         terms, _ = game.move(player, loss, batch)
         assert "history" in terms and all(term.isfinite() for term in terms.values())
+
+
+# --- the benchmark ---
+
+
+def test_categories_get_the_digits_that_make_most_of_them_right():
+    """Greedily, category 0 would get digit 3: 10 + 0 + 6; best is 9 + 9 + 6."""
+    table = torch.zeros(11, 10, dtype=torch.int64)
+    table[0, 3], table[0, 5] = 10, 9
+    table[1, 3] = 9
+    table[2, 0] = 6
+    digit = infogan_codes.assignment(table)
+    assert digit[:3].tolist() == [5, 3, 0]
+    assert sorted(digit.tolist()) == [-1, *range(10)], "one to one, and one category too many"
+    assert torch.equal(
+        infogan_codes.counts(torch.tensor([1, 1, 0]), torch.tensor([7, 7, 2]), 2)[:, [2, 7]], torch.tensor([[1, 0], [0, 2]])
+    )
+
+
+def test_a_sweep_changes_one_code():
+    game = tiny(categories=(3,))
+    game.samples_of = lambda latent: latent
+    latents = infogan_codes.sweep(game, 1, torch.tensor([2, 0, 1]), seed=0, rows=5).view(5, 3, -1)
+    assert (latents[..., :62] == latents[0, 0, :62]).all()
+    assert latents[..., 62:65].argmax(2).tolist() == [[2, 0, 1]] * 5
+    assert (latents[..., 65] == 0).all()
+    assert latents[:, 0, 66].tolist() == [-2, -1, 0, 1, 2]
