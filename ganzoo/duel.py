@@ -152,6 +152,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """Inside, the network is in evaluation mode and nothing is differentiated; afterwards in the mode that it was in."""
     training = network.training
     network.eval()
-    with torch.no_grad():
-        yield
-    network.train(training)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(training)

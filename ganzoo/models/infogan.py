@@ -50,18 +50,20 @@ class InfoGAN(Duel):
         discriminator_lr: float | None = 2e-4,
         **duel: Any,
     ) -> None:
-        self.sizes = [*categories, continuous]
-        if sum(self.sizes) < 1 or min(self.sizes[:-1], default=2) < 2 or continuous < 0:
+        if (not categories and not continuous) or continuous < 0 or min(categories, default=2) < 2:
             raise ValueError("InfoGAN needs a code: give --model.categories, of at least 2 each, or --model.continuous")
         super().__init__(
             latent_dim=latent_dim,
             generator=partial(coded_generator, generator or self.default_generator, tuple(categories), continuous),
-            discriminator=partial(CodeReadingDiscriminator, discriminator or self.default_discriminator, sum(self.sizes)),
+            discriminator=partial(
+                CodeReadingDiscriminator, discriminator or self.default_discriminator, sum(categories) + continuous
+            ),
             lr=lr,
             discriminator_lr=discriminator_lr,
             **duel,
         )
         self.categories, self.continuous, self.information = tuple(categories), continuous, information
+        self.sizes = [*categories, continuous]  # of the codes in the latent, and of what Q says of them
 
     @property
     def kinds(self) -> int:
@@ -74,12 +76,13 @@ class InfoGAN(Duel):
 
     def uninformed(self, latent: Tensor, read: Tensor) -> Terms:
         """-lambda L_I(G, Q), eq. 5, but for constants: how badly the codes in `latent` are read."""
-        codes = latent[:, self.latent_dim :].split(self.sizes, dim=1)
-        costs = [F.cross_entropy(q, c) for q, c in zip(read.split(self.sizes, dim=1)[:-1], codes, strict=False)]
-        terms = {"categorical": self.information * torch.stack(costs).sum()} if self.categories else {}
+        codes, reads = (values.split(self.sizes, dim=1) for values in (latent[:, self.latent_dim :], read))
+        terms = {}
+        if self.categories:
+            costs = [F.cross_entropy(q, code) for q, code in zip(reads[:-1], codes[:-1], strict=True)]
+            terms["categorical"] = self.information * torch.stack(costs).sum()
         if self.continuous:
-            squares = (codes[-1] - read[:, -self.continuous :]).square().sum(1)
-            terms["continuous"] = self.information * 0.5 * squares.mean()
+            terms["continuous"] = self.information * 0.5 * (codes[-1] - reads[-1]).square().sum(1).mean()
         return terms
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
