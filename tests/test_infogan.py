@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import REPOSITORY, TINY
 from PIL import Image
+from test_papers import count
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
@@ -54,6 +55,16 @@ def test_the_papers_latent_of_mnist():
     game = tiny(**MLPS)
     assert game.latent(5).shape == (5, 74)  # appendix C.1: one ten-dimensional code, two continuous, 62 noise variables
     assert (game.lr["generator"], game.lr["discriminator"]) == (1e-3, 2e-4)
+
+
+def test_the_papers_networks_of_mnist():
+    """Table 1: fully connected 1,024 in both, maps of 128 and 64 channels, 128 units of Q's own; no biases before norms."""
+    game = ganzoo.InfoGAN(shape=(1, 28, 28))
+    convolutions = 1 * 64 * 16 + 64 * 128 * 16
+    norms = 2 * (1024 + 128)
+    q = 1024 * 128 + 2 * 128 + 128 * 12 + 12
+    assert count(game.discriminator) == convolutions + 49 * 128 * 1024 + norms + 1024 + q
+    assert count(game.generator) == 74 * 1024 + 1024 * 49 * 128 + convolutions + norms + 2 * 64
 
 
 def test_the_reference_batch_has_codes():

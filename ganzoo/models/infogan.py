@@ -11,6 +11,7 @@ from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass, evaluating
 from ganzoo.game import Terms
 from ganzoo.losses import cross_entropy, non_saturating
 from ganzoo.networks.codes import CodeReadingDiscriminator, chosen_codes, coded_generator, random_codes
+from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 
 class InfoGAN(Duel):
@@ -32,10 +33,13 @@ class InfoGAN(Duel):
     Raises:
         ValueError: no codes at all, or a discriminator without `features(x)` and `last`.
 
-    Differences from the paper: DCGAN's networks, without its fully connected layer of 1,024; z is Gaussian. As in the authors'
-    code Q's weights move in D's turn, with the features they share, G's cost is the non-saturating one, and MNIST's
-    continuous codes have a fixed variance.
+    Differences from the paper: z is Gaussian. As in the authors' code Q's weights move in D's turn, with the features they
+    share, G's cost is the non-saturating one, and continuous codes have a fixed variance. The networks are those of MNIST
+    (table 1), with DCGAN's slope of LeakyReLU.
     """
+
+    default_generator = staticmethod(partial(DCGANGenerator, hidden=1024))
+    default_discriminator = staticmethod(partial(DCGANDiscriminator, hidden=1024))
 
     def __init__(
         self,
