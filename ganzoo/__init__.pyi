@@ -19,11 +19,13 @@ from .loggers import TensorBoard as TensorBoard
 from .loggers import Wandb as Wandb
 from .models.acgan import ACGAN as ACGAN
 from .models.began import BEGAN as BEGAN
+from .models.bigan import BiGAN as BiGAN
 from .models.cgan import CGAN as CGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
 from .models.fgan import FGAN as FGAN
 from .models.gan import GAN as GAN
+from .models.infogan import InfoGAN as InfoGAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.pacgan import PacGAN as PacGAN
 from .models.projection_gan import ProjectionGAN as ProjectionGAN
@@ -34,6 +36,7 @@ from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
 from .networks.began import BEGANAutoencoder as BEGANAutoencoder
 from .networks.began import BEGANGenerator as BEGANGenerator
+from .networks.codes import CodeReadingDiscriminator as CodeReadingDiscriminator
 from .networks.conditional import ClassifyingDiscriminator as ClassifyingDiscriminator
 from .networks.conditional import ConditionalBatchNorm as ConditionalBatchNorm
 from .networks.conditional import LabelledDiscriminator as LabelledDiscriminator
@@ -42,6 +45,8 @@ from .networks.conditional import ProjectionDiscriminator as ProjectionDiscrimin
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
 from .networks.history import HistoricalAverage as HistoricalAverage
+from .networks.joint import Encoder as Encoder
+from .networks.joint import JointDiscriminator as JointDiscriminator
 from .networks.layers import MinibatchDiscrimination as MinibatchDiscrimination
 from .networks.layers import VirtualBatchNorm as VirtualBatchNorm
 from .networks.mlp import MLPAutoencoder as MLPAutoencoder

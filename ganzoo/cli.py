@@ -25,7 +25,7 @@ from ganzoo.callbacks.collapse import CollapseWatch
 from ganzoo.callbacks.evaluation import Evaluation
 from ganzoo.callbacks.progress import ProgressBar
 from ganzoo.callbacks.samples import SampleGrid
-from ganzoo.conditional import ConditionalDuel
+from ganzoo.conditional import OfKinds
 from ganzoo.data.base import DataModule
 from ganzoo.evaluation import table
 from ganzoo.explain import Parser, nearest
@@ -192,7 +192,12 @@ def sample(arguments: list[str]) -> None:
     )
     parser.add_argument("--n", type=int, default=64, help="how many (64)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
-    parser.add_argument("--class", dest="label", type=int, help="only this class, of a class-conditional variant")
+    parser.add_argument(
+        "--class",
+        dest="label",
+        type=int,
+        help="only this class of a class-conditional variant, or this category of InfoGAN's first code",
+    )
     given = parser.parse_args(arguments)
     if given.out.suffix not in ("", ".png"):
         raise ValueError(f"--out {given.out} is neither a .png, for one grid, nor a folder, for single PNGs")
@@ -202,7 +207,7 @@ def sample(arguments: list[str]) -> None:
     draw_from(game.device, given.seed)
     if given.label is None:
         samples = game.sample(given.n)
-    elif isinstance(game, ConditionalDuel):
+    elif isinstance(game, OfKinds) and game.kinds:
         samples = game.sample(given.n, torch.full((given.n,), given.label))
     else:
         raise ValueError(f"{type(game).__name__} is not class-conditional: leave out --class")

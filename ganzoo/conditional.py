@@ -2,13 +2,28 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass
 from ganzoo.networks.conditional import LabelledDiscriminator, LabelledGenerator
+
+
+@runtime_checkable
+class OfKinds(Protocol):
+    """A game that can be asked for samples of one of several kinds: of a class, or of a category of a code it has learned."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def kinds(self) -> int:
+        """How many, or 0 if there are none after all."""
+
+    def sample(self, n: int, kind: Tensor | None = None, /) -> Tensor:
+        """n samples of the kinds, int64 [n]."""
 
 
 class ConditionalDuel(Duel):
@@ -43,6 +58,11 @@ class ConditionalDuel(Duel):
             discriminator=partial(self.conditional_discriminator, discriminator or self.default_discriminator, classes),
             **duel,
         )
+
+    @property
+    def kinds(self) -> int:
+        """Samples can be asked for by their class."""
+        return self.classes
 
     def labels(self, n: int) -> Tensor:
         """y drawn uniformly, int64 [n]."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -92,7 +93,7 @@ class Duel(Game):
             return super().move(player, loss, batch)
 
         def penalised(*batch: Tensor) -> Terms:
-            return loss(*batch) | {"history": self.historical_averaging * self.history[player](getattr(self, player))}
+            return loss(*batch) | {"history": self.historical_averaging * self.history[player](self.players()[player])}
 
         return super().move(player, penalised, batch)
 
@@ -130,25 +131,38 @@ class Duel(Game):
         """n samples of the averaged generator, if there is one, in evaluation mode: float32 [n, *shape]."""
         return self.samples_of(self.latent(n))
 
-    @torch.no_grad()
     def samples_of(self, *inputs: Tensor) -> Tensor:
         """What `sample` draws: all that the generator takes, each [n, ...] -> [n, *shape]."""
         generator = self.generator if self.average is None else self.average
-        training = generator.training
-        generator.eval()
         chunks = zip(*(whole.split(256) for whole in inputs), strict=True)  # the same samples whatever the chunks
-        samples = torch.cat([generator(*chunk) for chunk in chunks])
-        generator.train(training)
-        return samples
+        with evaluating(generator):
+            return torch.cat([generator(*chunk) for chunk in chunks])
 
     @torch.no_grad()
     def after_turn(self, player: str) -> None:
         if player == "generator" and isinstance(self.discriminator, InstanceNoise):
             self.discriminator.anneal(self.global_step + 1)  # for the next round
-        if player == "generator" and self.average is not None and self.average_decay is not None:
-            # A short memory at first, or the untrained weights would count for long.
-            decay = min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
-            # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
-            averages, latest = ([*net.parameters(), *net.buffers()] for net in (self.average, self.generator))
-            moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
-            torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - decay)
+        if player == "generator" and self.average is not None:
+            self.follow(self.average, self.generator)
+
+    def follow(self, average: nn.Module, network: nn.Module) -> None:
+        """Move the weight average towards the network's weights, once a round."""
+        assert self.average_decay is not None
+        # A short memory at first, or the untrained weights would count for long.
+        decay = min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
+        # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
+        averages, latest = ([*net.parameters(), *net.buffers()] for net in (average, network))
+        moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
+        torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - decay)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Inside, the network is in evaluation mode and nothing is differentiated; afterwards in the mode that it was in."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(training)

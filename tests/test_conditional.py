@@ -259,7 +259,7 @@ def test_a_row_for_each_class(fit, tmp_path):
     fit(ganzoo.CGAN(shape=TINY, classes=12), callbacks=[ganzoo.SampleGrid(n=25)], default_root_dir=tmp_path)
     [path] = (tmp_path / "samples").iterdir()
     assert Image.open(path).size == (2 * 66 + 2, 10 * 66 + 2), "the first ten classes, two columns"
-    image = ganzoo.SampleGrid(n=6, seed=5).classes_of(game)
+    image = ganzoo.SampleGrid(n=6, seed=5).kinds_of(game)
     pixels = np.asarray(image)
     for label in range(3):
         draw_from(game.device, 5)
@@ -269,7 +269,7 @@ def test_a_row_for_each_class(fit, tmp_path):
 
 
 def test_a_grid_of_fewer_samples_than_classes():
-    assert ganzoo.SampleGrid(n=2).classes_of(tiny(ganzoo.CGAN)).size == (66 + 2, 3 * 66 + 2)
+    assert ganzoo.SampleGrid(n=2).kinds_of(tiny(ganzoo.CGAN)).size == (66 + 2, 3 * 66 + 2)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import ganzoo
+from ganzoo.networks.conditional import conditionally_normalised
 from ganzoo.networks.dcgan import SIZES
 from ganzoo.networks.layers import normalisation
 from ganzoo.networks.resnet import Block
@@ -104,3 +105,22 @@ def test_dcgan_begins_as_the_paper_says():
     weights = network.layers[2].weight
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert abs(weights.mean().item()) < 1e-4
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "virtual", "spectral", "none"])
+def test_dcgan_with_a_hidden_layer(norm):
+    """InfoGAN's table 1 but for the width: a fully connected layer of its own at the noise's end of either network."""
+    if norm != "spectral":
+        generator = ganzoo.DCGANGenerator(7, (1, 28, 28), width=2, hidden=6, norm=norm)
+        assert [layer.in_features for layer in generator.modules() if isinstance(layer, torch.nn.Linear)] == [7, 6]
+        assert generator(torch.randn(3, 7)).shape == (3, 1, 28, 28)
+    if norm != "virtual":
+        discriminator = ganzoo.DCGANDiscriminator((1, 28, 28), width=2, hidden=6, norm=norm, minibatch_kernels=5)
+        x = torch.randn(3, 1, 28, 28)
+        assert discriminator.features(x).shape == (3, 11)
+        assert discriminator(x).shape == (3,)
+
+
+def test_a_hidden_layer_is_conditional_too():
+    generator = conditionally_normalised(partial(ganzoo.DCGANGenerator, width=2, hidden=6), 3, 7, (1, 16, 16))
+    assert generator(torch.randn(3, 7), torch.arange(3)).shape == (3, 1, 16, 16)

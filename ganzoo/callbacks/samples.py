@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from ganzoo.conditional import ConditionalDuel
+from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
 from ganzoo.pictures import picture
 
@@ -19,8 +19,8 @@ class SampleGrid(L.Callback):
 
     Args:
         every_steps: rounds between pictures.
-        n: samples in a picture; points are drawn 16 times as many. Of a class-conditional game each row shows one of the
-            first ten classes, each column one noise, in as many columns as n has room for.
+        n: samples in a picture; points are drawn 16 times as many. Of a game of several kinds (classes, or the categories of
+            a code) each row shows one of the first ten, each column one noise, in as many columns as n has room for.
         seed: of the noise.
     """
 
@@ -45,8 +45,8 @@ class SampleGrid(L.Callback):
     def draw(self, trainer: L.Trainer, game: Game) -> None:
         points = len(game.shape) == 1
         draw_from(game.device, self.seed)
-        if isinstance(game, ConditionalDuel) and not points:
-            image = self.classes_of(game)
+        if isinstance(game, OfKinds) and game.kinds and not points:
+            image = self.kinds_of(game)
         else:
             samples = game.sample(16 * self.n if points else self.n)
             real = trainer.datamodule.real_samples(2000) if points else None  # type: ignore[attr-defined]
@@ -57,13 +57,13 @@ class SampleGrid(L.Callback):
         image.save(self.path)
         self.send(trainer, image)
 
-    def classes_of(self, game: ConditionalDuel) -> Image.Image:
+    def kinds_of(self, game: OfKinds) -> Image.Image:
         rows = []
-        classes = min(game.classes, 10)
-        columns = max(1, self.n // classes)
-        for label in range(classes):
+        kinds = min(game.kinds, 10)
+        columns = max(1, self.n // kinds)
+        for kind in range(kinds):
             draw_from(game.device, self.seed)
-            rows.append(game.sample(columns, torch.full((columns,), label)))
+            rows.append(game.sample(columns, torch.full((columns,), kind)))
         return picture(torch.cat(rows), columns=columns)
 
     def send(self, trainer: L.Trainer, image: Image.Image) -> None:

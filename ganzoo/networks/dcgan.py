@@ -1,6 +1,7 @@
 """DCGAN's networks (Radford et al. 2015, https://arxiv.org/abs/1511.06434): any channel count, square sizes 16 to 256."""
 
 from itertools import pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,7 @@ class DCGANGenerator(nn.Module):
 
     Args:
         width: channels of the largest map but the image.
+        hidden: units of a fully connected layer between z and the smallest map (InfoGAN 1,024); 0: none, as in DCGAN.
         norm: of the maps; `virtual` by a reference batch, of noise drawn here, which is passed along each time.
 
     Raises:
@@ -51,13 +53,19 @@ class DCGANGenerator(nn.Module):
 
     reference: Tensor | None
 
-    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 64, norm: GeneratorNorm = "batch") -> None:
+    def __init__(
+        self, latent_dim: int, shape: tuple[int, ...], *, width: int = 64, hidden: int = 0, norm: GeneratorNorm = "batch"
+    ) -> None:
         super().__init__()
         base, channels = pyramid(square_size("DCGANGenerator", shape, SIZES), width)
         # A linear layer is the paper's projection, and unlike a transposed convolution from 1x1 it compiles channels-last.
-        self.project = nn.Linear(latent_dim, channels[0] * base**2, bias=False)
-        self.map = (channels[0], base, base)
-        layers: list[nn.Module] = [normalisation(norm, channels[0]), nn.ReLU(True)]
+        smallest = (channels[0], base, base)
+        self.map = (hidden, 1, 1) if hidden else smallest
+        self.project = nn.Linear(latent_dim, prod(self.map), bias=False)
+        layers: list[nn.Module] = [normalisation(norm, self.map[0]), nn.ReLU(True)]
+        if hidden:
+            layers += [nn.Flatten(), nn.Linear(hidden, prod(smallest), bias=False), nn.Unflatten(1, smallest)]
+            layers += [normalisation(norm, channels[0]), nn.ReLU(True)]
         for before, after in pairwise(channels):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.ReLU(True)]
         self.layers = Layers(*layers, nn.ConvTranspose2d(channels[-1], shape[0], 4, 2, 1, bias=False))
@@ -76,6 +84,7 @@ class DCGANDiscriminator(nn.Module):
 
     Args:
         width: channels of the largest map.
+        hidden: units of a fully connected layer behind the smallest map (InfoGAN 1,024); 0: none, as in DCGAN.
         norm: of the maps; or `spectral`, of the weights.
         minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
 
@@ -84,7 +93,13 @@ class DCGANDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], *, width: int = 64, norm: DiscriminatorNorm = "batch", minibatch_kernels: int = 0
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: int = 64,
+        hidden: int = 0,
+        norm: DiscriminatorNorm = "batch",
+        minibatch_kernels: int = 0,
     ) -> None:
         super().__init__()
         base, channels = pyramid(square_size("DCGANDiscriminator", shape, SIZES), width)
@@ -96,6 +111,10 @@ class DCGANDiscriminator(nn.Module):
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=bias), normalisation(norm, after), nn.LeakyReLU(0.2, True)]
         features = channels[-1] * base**2
         layers.append(nn.Flatten())
+        if hidden:
+            layers += [nn.Linear(features, hidden, bias=False), nn.Unflatten(1, (hidden, 1, 1)), normalisation(norm, hidden)]
+            layers += [nn.LeakyReLU(0.2, True), nn.Flatten()]
+            features = hidden
         if minibatch_kernels:
             layers.append(MinibatchDiscrimination(features, minibatch_kernels))
         self.layers = nn.Sequential(*layers, nn.Linear(features + minibatch_kernels, 1, bias=False))
