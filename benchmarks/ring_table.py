@@ -43,6 +43,8 @@ GAMES: dict[str, tuple[type[Game], dict[str, Any]]] = {
     "LSGAN": (ganzoo.LSGAN, {}),
     "UnrolledGAN": (ganzoo.UnrolledGAN, {}),
     "FGAN": (ganzoo.FGAN, {}),
+    "BiGAN": (ganzoo.BiGAN, {}),
+    "InfoGAN": (ganzoo.InfoGAN, {"categories": (8,), "continuous": 1}),
     "WGAN": (ganzoo.WGAN, {}),
     # The authors' toy experiments have this penalty, where images have 10. At the paper's rate, a fifth of this, one mode of
     # eight was missing after as many rounds (seed 0).

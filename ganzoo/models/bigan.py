@@ -72,6 +72,10 @@ class BiGAN(Duel):
             "encoder": cross_entropy(self.discriminator(real, self.encoder(real)), 0.0),
         }
 
+    def opinions(self, real: Tensor, *label: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.latent(len(real))
+        return self.discriminator(real, self.encoder(real)), self.discriminator(self.generator(z), z)
+
     def encode(self, x: Tensor) -> Tensor:
         """E(x) of the averaged encoder, if there is one, in evaluation mode: [N, *shape] -> [N, latent_dim]."""
         encoder = self.encoder if self.encoder_average is None else self.encoder_average

@@ -102,6 +102,9 @@ class InfoGAN(Duel):
         logit, read = self.discriminator(self.generator(latent))
         return {"adversarial": non_saturating(logit)} | self.uninformed(latent, read)
 
+    def realness(self, x: Tensor, *label: Tensor) -> Tensor:
+        return self.discriminator(x)[0]
+
     def sample(self, n: int, category: Tensor | None = None, continuous: Tensor | None = None) -> Tensor:
         """n samples as `Duel`'s, of drawn codes or of these. The noise is the same, whatever the codes.
 
