@@ -42,7 +42,7 @@ def densities(axes: Axes, seen: Observed) -> None:
         axes.scatter(some[:, 0], some[:, 1], s=3, color=MODEL, linewidths=0, label="samples")
         axes.plot([], [], "s", color=DATA, alpha=0.5, label="p_data")
     axes.set_title("data and generator")
-    axes.legend(loc="upper right", ncols=2)
+    axes.legend(loc="upper right", ncols=2, markerscale=1 if seen.grid.dimensions == 1 else 2)
 
 
 def discriminator(axes: Axes, seen: Observed) -> None:
@@ -103,9 +103,9 @@ def divergence(axes: Axes, seen: Observed, history: History) -> None:
 
 def found(axes: Axes, seen: Observed, history: History) -> None:
     """Modes found and the share of samples on one, over rounds."""
-    axes.plot(history["step"], history["modes"], color=DATA, drawstyle="steps-post", label="modes found (share)")
-    axes.plot(history["step"], history["quality"], color=MODEL, label="samples on a mode")
-    axes.set(ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), xlabel="round", title="modes")
+    axes.plot(history["step"], history["modes"], color=DATA, drawstyle="steps-post", label="found")
+    axes.plot(history["step"], history["quality"], color=MODEL, label="samples on one")
+    axes.set(ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), xlabel="round", title="modes, as shares")
     axes.legend(loc="upper right", ncols=2)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CELLS = {1: 200, 2: 128}  # along each axis, by the number of dimensions
+CELLS = {1: 200, 2: 120}  # along each axis, by the number of dimensions
 
 
 class Grid:
