@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import trainer
 from PIL import Image
 from torch import nn
+from torch._dynamo.utils import counters
 
 import ganzoo
 from ganzoo import losses
@@ -16,6 +18,7 @@ from ganzoo.__main__ import main
 from ganzoo.laboratory.frames import animate
 from ganzoo.laboratory.observe import observe, push
 from ganzoo.laboratory.theory import Grid, jensen_shannon, jensen_shannon_seen, optimal_discriminator, slope
+from ganzoo.listing import variants
 from ganzoo.metrics.modes import modes
 
 SMALL = {"compile": False, "latent_dim": 2}
@@ -219,8 +222,6 @@ def test_a_laboratory_changes_nothing(fit, tmp_path):
 
 
 def test_a_laboratory_does_not_have_moves_compiled_again(fit, tmp_path, aot_eager):
-    from torch._dynamo.utils import counters
-
     game = ganzoo.GAN(shape=(1,), generator=Shift, discriminator=Narrow, latent_dim=2, compile=True)
     counters.clear()
     laboratory = ganzoo.Laboratory(every_steps=1, n=2000)
@@ -234,11 +235,6 @@ def test_a_laboratory_refuses_what_has_no_logit_for_a_sample(variant, fit, tmp_p
     game = variant(shape=(2,), **networks, **SMALL)
     with pytest.raises(ValueError, match="one logit for each sample"):
         fit(game, data=ganzoo.Gaussians(), callbacks=[ganzoo.Laboratory(n=2000)], default_root_dir=tmp_path)
-
-
-def test_a_laboratory_refuses_data_without_a_density(fit, tmp_path):
-    with pytest.raises(ValueError, match="known density"):
-        fit(ganzoo.GAN(shape=(1, 16, 16)), callbacks=[ganzoo.Laboratory()], default_root_dir=tmp_path)
 
 
 def test_one_sided_smoothing_learns_another_discriminator():
@@ -303,6 +299,12 @@ def test_an_interrupted_run_keeps_its_film(fit, tmp_path):
     assert frames(tmp_path / "laboratory.gif") == 3, "of round 0, 5 and 9: another run's frames are gone"
 
 
+def test_what_stops_a_run_before_it_begins_is_what_is_reported(fit, tmp_path):
+    with pytest.raises(ValueError, match="known density"):
+        fit(ganzoo.GAN(shape=(1, 16, 16)), callbacks=[ganzoo.Laboratory()], default_root_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_animation(tmp_path):
     paths = [tmp_path / f"{level}.png" for level in (0, 100, 200)]
     for level, path in zip((0, 100, 200), paths, strict=True):
@@ -322,10 +324,8 @@ def test_an_animation(tmp_path):
 
 def way(rounds: int = 60, **arguments) -> torch.Tensor:
     """(x, y) of every round: float64 [rounds + 1, 2], played by the same loop as all games."""
-    from conftest import trainer
-
     film = ganzoo.Trajectory(every_steps=rounds)
-    game = ganzoo.Bilinear(compile=False, **arguments)
+    game = ganzoo.Bilinear(**({"compile": False} | arguments))
     film.shoot = lambda *_: None  # draws nothing
     trainer(max_steps=rounds, callbacks=[film]).fit(game, ganzoo.Dirac(batch_size=1))
     return torch.tensor([film.history["x"], film.history["y"]], dtype=torch.float64).T
@@ -374,9 +374,11 @@ def test_r1_with_unrolled_steps_is_the_matrix_too():
     assert torch.allclose(way(r1=0.5, unrolling_steps=3, play="alternating")[-1], expected, atol=1e-5)
 
 
-def test_the_bilinear_game_is_no_variant(capsys):
-    from ganzoo.listing import variants
+def test_the_bilinear_game_compiles(aot_eager):
+    assert torch.equal(way(rounds=5, r1=0.4, unrolling_steps=2), way(rounds=5, r1=0.4, unrolling_steps=2, compile=True))
 
+
+def test_the_bilinear_game_is_no_variant():
     assert ganzoo.Bilinear not in variants()
 
 

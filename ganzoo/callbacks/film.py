@@ -66,14 +66,16 @@ class Film(L.Callback):
 
     @rank_zero_only
     def finish(self) -> None:
-        if frames := frames_in(self.folder):
-            animate(frames, self.folder / "laboratory.gif", self.milliseconds)
-            shutil.copyfile(frames[-1], self.folder / "laboratory.png")
+        if self._drawn_at < 0:  # stopped before there was anything to see, perhaps even a folder
+            return
+        frames = frames_in(self.folder)
+        animate(frames, self.folder / "laboratory.gif", self.milliseconds)
+        shutil.copyfile(frames[-1], self.folder / "laboratory.png")
 
     def take_over(self, trainer: L.Trainer) -> None:
         """Keep the frames up to this round: those beside the checkpoint that training goes on from, and those here."""
         if trainer.ckpt_path:
-            for frame in frames_in(Path(trainer.ckpt_path).absolute().parents[1]):
+            for frame in frames_in(Path(trainer.ckpt_path).absolute().parent.parent):
                 (self.folder / "laboratory").mkdir(parents=True, exist_ok=True)
                 if not (self.folder / "laboratory" / frame.name).exists():
                     shutil.copyfile(frame, self.folder / "laboratory" / frame.name)
