@@ -26,9 +26,9 @@ class Laboratory(Film):
     - modes found and samples on a mode, if the data has modes (`ganzoo.metrics.modes`);
     - the slopes of three generator costs, and where the fakes are on them (arXiv:1701.00160, figure 16).
 
-    Critics are no probabilities: of them there is no D*, no estimate and no slope. The numbers go to the loggers as
-    `lab/jsd`, `lab/jsd_seen`, `lab/discriminator_error` (E |D - D*|), `lab/modes` and `lab/quality`. Training does not
-    notice: with and without a laboratory it ends bit for bit the same.
+    Critics are no probabilities: instead of D*, the estimate and the slopes there is the gap E f(x) - E f(G(z)). The numbers
+    go to the loggers as `lab/jsd`, `lab/jsd_seen`, `lab/discriminator_error` (E |D - D*|), `lab/gap`, `lab/modes` and
+    `lab/quality`, both shares. Training does not notice: with and without a laboratory it ends bit for bit the same.
 
     Args:
         every_steps: rounds between frames.

@@ -27,16 +27,13 @@ def densities_frame(seen: Observed, history: History, title: str) -> Image.Image
     below: list[Panel] = [partial(panels.divergence, history=history)]
     if "modes" in history:
         below.append(partial(panels.found, history=history))
-    if seen.probabilistic:
-        below.append(panels.slopes)
+    below.append(panels.slopes if seen.probabilistic else partial(panels.gap, history=history))
     below = [*below, panels.verdicts][: len(above)]
     with rc_context(STYLE):
         figure = Figure(figsize=(3.1 * len(above), 6.2), dpi=96)
         axes = figure.subplots(2, len(above), squeeze=False)
         for panel, place in zip([*above, *below], [*axes[0], *axes[1]], strict=False):
             panel(place, seen)
-        for place in axes[1][len(below) :]:
-            place.axis("off")
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         figure.subplots_adjust(0.035, 0.07, 0.99, 0.9, wspace=0.16, hspace=0.3)
         return drawn(figure)
@@ -64,7 +61,7 @@ def trajectory_frame(place: np.ndarray, matrix: np.ndarray, factor: float, title
         right.set(xlabel="round", title="how far from the equilibrium")
         right.legend(loc="best")
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        figure.subplots_adjust(0.06, 0.11, 0.98, 0.91, wspace=0.14)
+        figure.subplots_adjust(0.06, 0.11, 0.98, 0.86, wspace=0.14)
         return drawn(figure)
 
 

@@ -37,13 +37,15 @@ class Observed:
         return optimal_discriminator(self.data, self.model).where(both > NEGLIGIBLE * both.max(), torch.nan)
 
     def numbers(self) -> dict[str, float]:
-        """`jsd`, on the grid; of a discriminator that is a probability also `jsd_seen` and the mean of |D - D*|."""
+        """`jsd`, on the grid; if D is a probability also `jsd_seen` and the mean of |D - D*|, of critics E f(x) - E f(G(z))."""
         found = {"jsd": jensen_shannon(self.data, self.model, self.grid.volume)}
         if self.probabilistic:
             found["jsd_seen"] = jensen_shannon_seen(self.real_logit, self.fake_logit)
             both = (self.data + self.model) / 2 * self.grid.volume
             apart = (self.logit.sigmoid() - optimal_discriminator(self.data, self.model)).abs()
             found["discriminator_error"] = float((both * apart).nansum())
+        else:
+            found["gap"] = float(self.real_logit.mean() - self.fake_logit.mean())
         return found
 
 

@@ -109,6 +109,13 @@ def found(axes: Axes, seen: Observed, history: History) -> None:
     axes.legend(loc="upper right", ncols=2)
 
 
+def gap(axes: Axes, seen: Observed, history: History) -> None:
+    """How much better the critic finds data than samples: for WGANs the Wasserstein distance, as it sees it."""
+    axes.axhline(0, color="0.7", linewidth=0.8)
+    axes.plot(history["step"], history["gap"], color=DATA)
+    axes.set(xlabel="round", title="gap, E f(x) - E f(G(z))")
+
+
 def slopes(axes: Axes, seen: Observed) -> None:
     """How strongly each generator cost pulls at D(G(z)), and where the fakes are (arXiv:1701.00160, figure 16)."""
     logit = torch.linspace(-7, 7, 300)
