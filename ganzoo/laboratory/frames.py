@@ -67,6 +67,8 @@ def trajectory_frame(place: np.ndarray, matrix: np.ndarray, factor: float, title
 
 def animate(frames: list[Path], path: Path, milliseconds: int) -> None:
     """An animated GIF of the frames; it stays on the last one for a while, and then begins again."""
-    first, *others = [Image.open(frame).convert("RGB").quantize(128, dither=Image.Dither.NONE) for frame in frames]
+    # By coverage: the commonest colours would be shades of the surfaces, and thin lines would turn grey.
+    how: Any = {"colors": 255, "method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+    first, *others = [Image.open(frame).convert("RGB").quantize(**how) for frame in frames]
     durations = [milliseconds] * len(others) + [LAST_FRAME * milliseconds]
     first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
