@@ -10,18 +10,10 @@ import argparse
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 import ganzoo
 from ganzoo.game import draw_from
-
-
-def modes(samples: Tensor, centres: Tensor, std: float) -> tuple[int, float, list[int]]:
-    """Modes found, share of samples on a mode, and samples on each: points [N, 2], centres [K, 2]."""
-    distance, nearest = torch.cdist(samples, centres).min(1)  # [N]
-    on = nearest[distance <= 3 * std].bincount(minlength=len(centres))
-    found = int((on >= 0.1 * len(samples) / len(centres)).sum())
-    return found, on.sum().item() / len(samples), on.tolist()
+from ganzoo.metrics.modes import modes
 
 
 def main() -> None:

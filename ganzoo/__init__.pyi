@@ -1,9 +1,16 @@
 from .callbacks.checkpoints import Checkpoints as Checkpoints
 from .callbacks.collapse import CollapseWatch as CollapseWatch
 from .callbacks.evaluation import Evaluation as Evaluation
+from .callbacks.film import Film as Film
+from .callbacks.laboratory import Laboratory as Laboratory
 from .callbacks.progress import ProgressBar as ProgressBar
 from .callbacks.samples import SampleGrid as SampleGrid
+from .callbacks.trajectory import Trajectory as Trajectory
 from .data.base import DataModule as DataModule
+from .data.densities import Checkerboard as Checkerboard
+from .data.densities import Density as Density
+from .data.densities import Line as Line
+from .data.densities import Mixture as Mixture
 from .data.folder import CelebA as CelebA
 from .data.folder import ImageFolder as ImageFolder
 from .data.images import CIFAR10 as CIFAR10
@@ -12,8 +19,10 @@ from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
+from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
 from .game import Game as Game
+from .laboratory.bilinear import Bilinear as Bilinear
 from .loading import load as load
 from .loggers import TensorBoard as TensorBoard
 from .loggers import Wandb as Wandb

@@ -38,6 +38,7 @@ class Duel(Game):
 
     default_generator: GeneratorClass = DCGANGenerator
     default_discriminator: DiscriminatorClass = DCGANDiscriminator
+    probabilistic = False  # whether sigmoid(logit) learns p_data / (p_data + p_g): arXiv:1406.2661, Proposition 1
 
     def __init__(
         self,

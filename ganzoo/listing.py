@@ -18,9 +18,10 @@ _FIRST_LINE = re.compile(r'(?P<name>[^:]+): (?P<authors>.+), "(?P<title>[^"]+)",
 
 
 def variants() -> list[type[Game]]:
-    """Every variant that `ganzoo` exports."""
+    """Every variant that `ganzoo` exports: a game with a paper's file in `models/`."""
     exported = [getattr(ganzoo, name) for name in ganzoo.__all__]
-    return [thing for thing in exported if isinstance(thing, type) and issubclass(thing, Game) and thing is not Game]
+    games = [thing for thing in exported if isinstance(thing, type) and issubclass(thing, Game)]
+    return [game for game in games if game.__module__.startswith("ganzoo.models.")]
 
 
 def paper(variant: type[Game]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Samples as pictures: images in a grid, points in a scatter plot."""
+"""Samples as pictures: images in a grid, points in a scatter plot, numbers in a histogram."""
 
 from math import ceil
 from pathlib import Path
@@ -17,8 +17,8 @@ def picture(samples: Tensor, real: Tensor | None = None, columns: int | None = N
     """One picture of all samples.
 
     Args:
-        samples: images [N, 1 or 3, H, W] in [-1, 1], or points [N, 2].
-        real: real points [M, 2] to draw under the samples; images ignore it.
+        samples: images [N, 1 or 3, H, W] in [-1, 1], or points [N, 1] or [N, 2].
+        real: real points [M, 1] or [M, 2] to draw under the samples; images ignore it.
         columns: images in a row; as many as make the grid square if None.
 
     Raises:
@@ -28,7 +28,11 @@ def picture(samples: Tensor, real: Tensor | None = None, columns: int | None = N
         return grid(samples, columns or ceil(len(samples) ** 0.5))
     if samples.ndim == 2 and samples.shape[1] == 2:
         return scatter(samples, real)
-    raise ValueError(f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only grey or RGB images and 2-D points")
+    if samples.ndim == 2 and samples.shape[1] == 1:
+        return histogram(samples, real)
+    raise ValueError(
+        f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only grey or RGB images, 1-D and 2-D points"
+    )
 
 
 def to_bytes(images: Tensor) -> Tensor:
@@ -50,11 +54,31 @@ def scatter(points: Tensor, real: Tensor | None) -> Image.Image:
     if real is not None:
         axes.scatter(real[:, 0].cpu(), real[:, 1].cpu(), s=6, color="0.75", label="data", linewidths=0)
         low, high = real.min().item(), real.max().item()
-        margin = (high - low) / 3
+        margin = (high - low) / 3 or 1.0
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
     axes.scatter(points[:, 0].cpu(), points[:, 1].cpu(), s=4, color="tab:red", label="samples", linewidths=0)
     axes.set_aspect("equal")
     axes.legend(loc="upper right")
+    return drawn(figure)
+
+
+def histogram(numbers: Tensor, real: Tensor | None) -> Image.Image:
+    """[N, 1] over [M, 1], in bins over the real data's frame, or the samples' where there is none, and a third around it."""
+    figure = Figure(figsize=(5, 5), dpi=128, layout="constrained")
+    axes = figure.subplots()
+    frame = numbers if real is None else real
+    low, high = frame.min().item(), frame.max().item()
+    margin = (high - low) / 3 or 1.0
+    bins = np.linspace(low - margin, high + margin, 101).tolist()
+    if real is not None:
+        axes.hist(real[:, 0].cpu().numpy(), bins, density=True, color="0.8", label="data")
+    axes.hist(numbers[:, 0].cpu().numpy(), bins, density=True, histtype="step", color="tab:red", label="samples")
+    axes.legend(loc="upper right")
+    return drawn(figure)
+
+
+def drawn(figure: Figure) -> Image.Image:
+    """The figure as an RGB picture."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -44,6 +44,12 @@ def test_points_are_drawn_over_the_data():
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 10
 
 
+def test_numbers_are_drawn_as_a_histogram():
+    drawn = np.asarray(picture(torch.zeros(100, 1), real=torch.randn(100, 1)))
+    assert drawn.shape == (640, 640, 3)
+    assert picture(torch.randn(100, 1)).size == (640, 640)
+
+
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="cannot be drawn"):
         picture(torch.zeros(3, 7))

@@ -18,7 +18,7 @@ def test_trains_two_rounds(path, tiny_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["fit", "--config", path.name, "--trainer.max_steps", "2", "--data.batch_size", "4"]
     data = yaml.safe_load(path.read_text())["data"]["class_path"]
-    if data not in ("Digits", "Gaussians"):
+    if data not in ("Digits", "Gaussians", "Line", "Checkerboard", "Dirac"):
         arguments += ["--data.root", str(tiny_data)]
     main([*arguments, "--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"])
     folder = tmp_path / "runs" / path.stem / "version_0"

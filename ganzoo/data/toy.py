@@ -1,4 +1,4 @@
-"""Points in the plane whose modes can be counted."""
+"""Points in the plane whose modes can be counted, and the one point of the Dirac-GAN."""
 
 from math import isqrt, tau
 from typing import Any, Literal
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.base import DataModule, at_least
+from ganzoo.data.densities import Mixture
 from ganzoo.data.stream import Samples
 
 
-class Gaussians(DataModule):
+class Gaussians(Mixture):
     """A mixture of equal round Gaussians in two dimensions, on a ring or a square grid.
 
-    `centres` [modes, 2] and `std` are there for metrics that count modes. The training points are one fixed draw, the
-    held-out points the next one; both are drawn with seed 0, whatever the seed of the run.
+    `centres` [modes, 2] and `std` are there for metrics that count modes.
 
     Args:
         layout: "ring" (the usual one: 8 modes) or "grid" (25 modes).
@@ -37,26 +37,29 @@ class Gaussians(DataModule):
         modes: int = 8,
         radius: float = 2.0,
         std: float = 0.02,
-        samples: int = 100_000,
-        batch_size: int = 256,
-        **loading: Any,
+        **density: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, **loading)
-        at_least(1, modes=modes, samples=samples)
+        super().__init__(**density)
+        at_least(1, modes=modes)
         if layout not in ("ring", "grid"):
             raise ValueError(f"layout must be ring or grid, not {layout!r}")
         self.std = std
-        self.samples = samples
-        self.centres = radius * (ring(modes) if layout == "ring" else grid(modes))  # [modes, 2]
+        centres = radius * (ring(modes) if layout == "ring" else grid(modes))  # [modes, 2]
+        self.mix(centres, torch.full((modes,), std), torch.ones(modes))
 
-    def splits(self) -> tuple[Samples, Samples]:
-        rng = np.random.default_rng(0)
-        return self._draw(rng), self._draw(rng)
-
-    def _draw(self, rng: np.random.Generator) -> Samples:
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
         mode = rng.integers(len(self.centres), size=self.samples)
         noise = rng.standard_normal((self.samples, 2), dtype=np.float32)
-        return Samples(self.centres.numpy()[mode] + np.float32(self.std) * noise)
+        return self.centres.numpy()[mode] + np.float32(self.std) * noise
+
+
+class Dirac(DataModule):
+    """Nothing but the origin of the plane, the equilibrium of `Bilinear`, whose players need no data."""
+
+    shape = (2,)
+
+    def splits(self) -> tuple[Samples, Samples]:
+        return (Samples(np.zeros((1, 2), dtype=np.float32)),) * 2
 
 
 def ring(modes: int) -> Tensor:

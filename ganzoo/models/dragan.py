@@ -32,6 +32,7 @@ class DRAGAN(Duel):
     """
 
     default_discriminator = staticmethod(partial(DCGANDiscriminator, norm="none"))
+    probabilistic = True
 
     def __init__(
         self,

@@ -53,6 +53,7 @@ class GAN(Duel):
         super().__init__(**duel)
         self.cost = COSTS[generator_cost]
         self.real_target = real_target
+        self.probabilistic = real_target == 1.0
         self.top_k = top_k
         self.register_buffer("share", None if top_k is None else torch.ones(()))
         if self.cost is None and top_k is not None:

@@ -33,6 +33,7 @@ class R1GAN(Duel):
     """
 
     default_discriminator = staticmethod(partial(DCGANDiscriminator, norm="none"))
+    probabilistic = True
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class UnrolledGAN(Duel):
 
     default_generator: GeneratorClass = MLPGenerator
     default_discriminator: DiscriminatorClass = MLPDiscriminator
+    probabilistic = True
 
     def __init__(self, *, unrolling_steps: int = 5, **duel: Any) -> None:
         super().__init__(**duel)
