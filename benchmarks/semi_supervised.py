@@ -47,9 +47,9 @@ def baseline(images: Tensor, labels: Tensor, classes: int, rounds: int, seed: in
 
 
 def error(classify: Callable[[Tensor], Tensor], samples: Samples) -> float:
-    """The share of held-out images that are taken for another class."""
-    real, _, label = samples.__getitems__(range(len(samples)))
-    return (classify(normalised(real)).argmax(1) != label).float().mean().item()
+    """The share of labelled images (held-out ones, say) that are taken for another class."""
+    _, labelled, label = samples.__getitems__(range(len(samples)))
+    return (classify(normalised(labelled)).argmax(1) != label).float().mean().item()
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import mnist_quality
 import ring_modes
 import rivals
 import scaling
+import semi_supervised
 import step_time
 
 
@@ -198,3 +199,33 @@ def test_operations_are_counted_under_spectral_normalisation():
     with step_time.Operations() as counter:
         torch.autograd.grad(linear(torch.ones(2, 3)).sum(), list(linear.parameters()))
     assert counter.total >= 2 * 2 * 3 * 5 * 2  # the product, forwards and backwards
+
+
+def test_the_supervised_baseline_sees_the_labelled_images_only(tiny_data):
+    data = ganzoo.MNIST(root=str(tiny_data), size=28, labelled=20)
+    data.setup()
+    images, labels = semi_supervised.known(data.train)
+    assert images.shape == (20, 1, 28, 28) and labels.bincount().tolist() == [2] * 10
+    game = semi_supervised.baseline(images, labels, classes=10, rounds=40, seed=0)
+    assert (game.classify(images).argmax(1) == labels).float().mean() > 0.9, "random images are learnt by heart"
+    assert semi_supervised.error(game.classify, data.train) < 0.1
+    assert semi_supervised.error(game.classify, data.held_out) > 0.5, "and say nothing of others"
+
+
+def test_errors_are_counted():
+    data = ganzoo.Digits(labelled=10)
+    data.setup()
+    label = data.held_out.labels
+    always = iter([torch.nn.functional.one_hot(label, 10), torch.nn.functional.one_hot((label + (label == 3)) % 10, 10)])
+    assert semi_supervised.error(lambda x: next(always), data.held_out) == 0
+    assert semi_supervised.error(lambda x: next(always), data.held_out) == pytest.approx((label == 3).float().mean().item())
+
+
+@pytest.mark.parametrize("name", ["SemiSupervisedGAN 32x32", "ACGAN 32x32"])
+def test_bare_rounds_get_the_datas_batches(name, fit):
+    variant = getattr(ganzoo, name.split()[0])
+    data = step_time.Pixels(batch_size=2, size=16, labelled=100 if variant is ganzoo.SemiSupervisedGAN else None)
+    game = variant(shape=data.shape, classes=10)
+    fit(game, data=data, max_steps=1)
+    took, operations = step_time.rounds(game, "eager", seconds=0.0)
+    assert took["seconds"] > 0 and operations > 0
