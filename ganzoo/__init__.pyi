@@ -50,10 +50,10 @@ from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
-from .networks.semi_supervised import DirectionLinear as DirectionLinear
 from .networks.semi_supervised import GaussianNoise as GaussianNoise
 from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscriminator
 from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator
+from .networks.semi_supervised import WeightNormLinear as WeightNormLinear
 from .strategy import UnwrappedDDP as UnwrappedDDP
 
 __all__: list[str]

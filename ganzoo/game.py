@@ -173,6 +173,7 @@ class Game(Remembering, L.LightningModule):
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
         self._play = played(self.move, self._how, self.device)
+        self.terms = {}
         self._reported = (self.images_seen, time.perf_counter())
 
     def on_fit_end(self) -> None:
@@ -186,8 +187,8 @@ class Game(Remembering, L.LightningModule):
 
     def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:
         if not self.terms:  # before the first round
-            for _, loss, of in self.turns(self.global_step, batch):
-                refuse_other_parts(loss, of)
+            _, loss, first = next(self.turns(self.global_step, batch))
+            refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["game"] = {"seed": self.seed, "images_seen": self.images_seen}

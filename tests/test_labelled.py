@@ -180,6 +180,13 @@ def test_batches_of_other_parts(fit, variant, data, line):
         trainer().validate(game(), ganzoo.Digits(**data), verbose=False)
 
 
+def test_other_data_is_refused_in_a_second_fit_too(fit):
+    game = ganzoo.GAN(shape=(1, 16, 16))
+    fit(game)
+    with pytest.raises(ValueError, match=r"leave out --data\.labelled"):
+        fit(game, data=ganzoo.Digits(labelled=50))
+
+
 def test_a_label_is_told_from_samples(fit):
     """Two parts are not enough: photographs and drawings are another game's."""
 

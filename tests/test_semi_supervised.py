@@ -187,7 +187,7 @@ def test_noise_is_of_its_size_and_of_training_only():
 
 
 def test_rows_of_weights_are_directions():
-    layer = ganzoo.DirectionLinear(3, 2, scale=2.0)
+    layer = ganzoo.WeightNormLinear(3, 2, scale=2.0)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[3.0, 0.0, 4.0], [0.0, -7.0, 0.0]]))
         layer.bias.copy_(torch.tensor([0.5, 0.0]))
@@ -198,7 +198,7 @@ def test_rows_of_weights_are_directions():
 def test_layers_keep_the_size_of_their_features():
     torch.manual_seed(0)
     x = torch.randn(2000, 100)
-    layer = nn.Sequential(ganzoo.DirectionLinear(100, 400), nn.ReLU())
+    layer = nn.Sequential(ganzoo.WeightNormLinear(100, 400), nn.ReLU())
     assert layer(x).square().mean().item() == pytest.approx(x.square().mean().item(), rel=0.1)
 
 

@@ -28,7 +28,8 @@ class SemiSupervisedGAN(Duel):
     Raises:
         ValueError: the data has no classes; a discriminator without `features(x)` and a linear `last`.
 
-    Differences from the paper: z is Gaussian for uniform; the scales of the weights are not set by the first batch.
+    Differences from the paper and the authors' code: z is Gaussian for uniform; D's weights are neither scaled by a first
+    batch nor averaged for the test (let `decay` calm them). There `unlabelled_weight` is 1/2.
     """
 
     classes: int

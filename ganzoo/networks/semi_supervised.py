@@ -20,7 +20,7 @@ class GaussianNoise(nn.Module):
         return x + self.std * torch.randn_like(x) if self.training else x
 
 
-class DirectionLinear(nn.Linear):
+class WeightNormLinear(nn.Linear):
     """A linear layer whose every row of weights is a direction, of one fixed length: [N, inputs] -> [N, outputs].
 
     Weight normalisation (arXiv:1602.07868, eq. 2) with a scale that is not learnt, as in the authors' code: the noise
@@ -61,7 +61,7 @@ class NoisyMLPDiscriminator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((prod(shape), *widths)):
-            layers += [GaussianNoise(noise if layers else input_noise), DirectionLinear(inputs, outputs), nn.ReLU()]
+            layers += [GaussianNoise(noise if layers else input_noise), WeightNormLinear(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.noise = GaussianNoise(noise)
         self.last = nn.Linear(widths[-1], 1)
