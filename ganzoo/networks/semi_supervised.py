@@ -46,7 +46,7 @@ class NoisyMLPDiscriminator(nn.Module):
 
     Args:
         widths: of the hidden layers.
-        input_noise: standard deviation of the noise on the samples, in units of which images span 0 to 1.
+        input_noise: standard deviation of the noise on the samples (the paper's 0.3, where images span 0 to 1).
         noise: of that on each hidden layer's output.
     """
 
@@ -55,7 +55,7 @@ class NoisyMLPDiscriminator(nn.Module):
         shape: tuple[int, ...],
         *,
         widths: tuple[int, ...] = (1000, 500, 250, 250, 250),
-        input_noise: float = 0.3,
+        input_noise: float = 0.6,
         noise: float = 0.5,
     ) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class NoisyMLPDiscriminator(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees but for its noise: [N, features]."""
-        return self.layers((x.flatten(1) + 1) / 2)
+        return self.layers(x.flatten(1) + 1)  # of a black background no weight is in favour
 
 
 class SoftplusMLPGenerator(nn.Module):
