@@ -82,6 +82,7 @@ def test_the_whole_public_interface_is_exported():
         "Block",
         "Layers",
         "Samples",
+        "PartlyLabelledSamples",
         "Stream",
         "ResidentStream",
         "Rounds",

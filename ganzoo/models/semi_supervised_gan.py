@@ -57,11 +57,11 @@ class SemiSupervisedGAN(Duel):
     def discriminator_loss(self, real: Tensor, labelled: Tensor, label: Tensor) -> Terms:  # type: ignore[override]
         with torch.no_grad():
             fake = self.fake(len(real))
-        z_real, z_fake = (self.discriminator(x).logsumexp(1) for x in (real, fake))  # log Z = log D / (1 - D)
+        real_logit, fake_logit = (self.discriminator(x).logsumexp(1) for x in (real, fake))  # log Z, of which D is the sigmoid
         return {
             "class": F.cross_entropy(self.discriminator(labelled), label),  # L_supervised
-            "real": self.unlabelled_weight * F.softplus(-z_real).mean(),  # -E log D(x)
-            "fake": self.unlabelled_weight * F.softplus(z_fake).mean(),  # -E log(1 - D(G(z)))
+            "real": self.unlabelled_weight * F.softplus(-real_logit).mean(),  # -E log D(x)
+            "fake": self.unlabelled_weight * F.softplus(fake_logit).mean(),  # -E log(1 - D(G(z)))
         }
 
     def generator_loss(self, real: Tensor, labelled: Tensor, label: Tensor) -> Terms:  # type: ignore[override]
