@@ -40,6 +40,7 @@ from .models.pacgan import PacGAN as PacGAN
 from .models.projection_gan import ProjectionGAN as ProjectionGAN
 from .models.r1_gan import R1GAN as R1GAN
 from .models.ragan import RaGAN as RaGAN
+from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
@@ -64,6 +65,10 @@ from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
+from .networks.semi_supervised import GaussianNoise as GaussianNoise
+from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscriminator
+from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator
+from .networks.semi_supervised import WeightNormLinear as WeightNormLinear
 from .strategy import UnwrappedDDP as UnwrappedDDP
 
 __all__: list[str]

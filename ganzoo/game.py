@@ -1,5 +1,6 @@
 """A GAN is a game: players take turns, a turn lowers one loss of one player, and a round of turns is one step."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from ganzoo.compiling import Compile, played
 from ganzoo.precision import tf32
 from ganzoo.recipe import Remembering, recipe_of, refuse_misfit
 
-Batch = tuple[Tensor, ...]  # (real,) or (real, label): real [N, *shape], label [N] int64
+Batch = tuple[Tensor, ...]  # what the losses take: mostly (real,) or (real, label), real [N, *shape], label [N] int64
 Terms = dict[str, Tensor]  # named scalars whose sum is the loss
 Loss = Callable[..., Terms]
 Turn = tuple[str, Loss, Batch]
@@ -76,6 +77,10 @@ class Game(Remembering, L.LightningModule):
         """Whether `sample` draws from a weight average."""
         return False
 
+    def held_out_terms(self, *batch: Tensor) -> Terms:
+        """What else than losses held-out data is to tell: numbers whose mean is logged, as val/NAME and test/NAME."""
+        return {}
+
     def sample(self, n: int) -> Tensor:
         """n samples, float32 [n, *shape], images in [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} cannot sample")
@@ -135,8 +140,11 @@ class Game(Remembering, L.LightningModule):
             held_out = [differentiable(tuple(x.clone() for x in batches[0]))] * self.minibatches
             turns = {loss.__name__: (player, loss, batch) for player, loss, batch in self.turns(self.global_step, held_out)}
             for player, loss, batch in turns.values():
+                refuse_other_parts(loss, batch)
                 terms = {f"{stage}/{player}/{name}": term.detach() for name, term in loss(*batch).items()}
                 self.log_dict(terms, on_epoch=True, sync_dist=True, batch_size=len(batch[0]))
+            terms = {f"{stage}/{name}": term.detach() for name, term in self.held_out_terms(*held_out[0]).items()}
+            self.log_dict(terms, on_epoch=True, sync_dist=True, batch_size=len(held_out[0][0]))
 
     # --- logging ---
 
@@ -165,6 +173,7 @@ class Game(Remembering, L.LightningModule):
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
         self._play = played(self.move, self._how, self.device)
+        self.terms = {}
         self._reported = (self.images_seen, time.perf_counter())
 
     def on_fit_end(self) -> None:
@@ -175,6 +184,11 @@ class Game(Remembering, L.LightningModule):
             raise ValueError(
                 f"the learning rate has fallen to zero by round {self.global_step}: to train on, give --model.decay another end"
             )
+
+    def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:
+        if not self.terms:  # before the first round
+            _, loss, first = next(self.turns(self.global_step, batch))
+            refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["game"] = {"seed": self.seed, "images_seen": self.images_seen}
@@ -233,6 +247,23 @@ def laid_out_like(weight: Tensor, tensor: Any) -> Any:
 def differentiable(batch: Batch) -> Batch:
     """The batch, whose samples require a gradient: inside a compiled move torch 2.11 could not ask for it any more."""
     return tuple(x.requires_grad_() if x.is_floating_point() else x for x in batch)
+
+
+def refuse_other_parts(loss: Loss, batch: Batch) -> None:
+    """Raise ValueError, in one line, if the batch has other parts than the loss takes: a label is told by its integers."""
+    takes = list(inspect.signature(loss).parameters.values())
+    if any(part.kind is part.VAR_POSITIONAL for part in takes):
+        return
+    needed = sum(part.default is part.empty for part in takes)
+    given = ["samples" if part.is_floating_point() else "label" for part in batch]
+    wanted = ["label" if part.name == "label" else "samples" for part in takes]
+    if not needed <= len(batch) or given != wanted[: len(batch)]:
+        variant = type(getattr(loss, "__self__", loss)).__name__
+        names = ", ".join(part.name for part in takes)
+        raise ValueError(
+            f"{variant}'s {loss.__name__} takes ({names}), and the data gives ({', '.join(given)}): choose other data, or set "
+            "or leave out --data.labelled"
+        )
 
 
 def mean_over_devices(gradients: list[Tensor | None], statistics: Sequence[Tensor] = ()) -> list[Tensor | None]:

@@ -4,6 +4,7 @@ import os
 import pickle
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -14,6 +15,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 
 import ganzoo
+from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Game
 
 REPOSITORY = Path(__file__).parent.parent
@@ -21,6 +23,22 @@ REAL_DATA = REPOSITORY / os.environ.get("GANZOO_TEST_DATA", "../shared/data")
 TINY = (1, 16, 16)  # of ganzoo.Digits
 
 torch.set_num_threads(1)  # pytest-xdist runs one process on each core
+
+
+def of_digits(variant: type[Game], **arguments) -> Game:
+    """The variant's game of digits: with their classes if it takes any, and other networks if its own are of 32."""
+    if issubclass(variant, ConditionalDuel | ganzoo.SemiSupervisedGAN):
+        arguments["classes"] = 10
+    if issubclass(variant, ganzoo.ProjectionGAN):
+        arguments["generator"] = partial(ganzoo.DCGANGenerator, width=16)
+        arguments["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
+    return variant(shape=TINY, **arguments)
+
+
+def data_for(variant: type[Game]) -> ganzoo.DataModule:
+    """Digits in batches of 8, with the parts that the variant's losses take."""
+    labelled = 40 if issubclass(variant, ganzoo.SemiSupervisedGAN) else None
+    return ganzoo.Digits(batch_size=8, labelled=labelled)
 
 
 def trainer(**arguments) -> L.Trainer:
@@ -37,12 +55,12 @@ def trainer(**arguments) -> L.Trainer:
 
 @pytest.fixture
 def fit() -> Callable[..., L.Trainer]:
-    """fit(game, **trainer arguments): train on digits, batches of 8, or other data, seed 0."""
+    """fit(game, **trainer arguments): train on `data_for` its variant, or other data, seed 0."""
 
     def run(game: Game, ckpt_path: Path | None = None, data: ganzoo.DataModule | None = None, **arguments) -> L.Trainer:
         torch.manual_seed(0)
         of = trainer(**arguments)
-        of.fit(game, data or ganzoo.Digits(batch_size=8), ckpt_path=ckpt_path, weights_only=True)
+        of.fit(game, data or data_for(type(game)), ckpt_path=ckpt_path, weights_only=True)
         return of
 
     return run

@@ -24,6 +24,7 @@ import ring_modes
 import ring_table
 import rivals
 import scaling
+import semi_supervised
 import step_time
 import watch_cost
 
@@ -242,3 +243,33 @@ def test_the_watchs_cost_is_all_that_it_takes():
     took = watch_cost.measure(ganzoo.GAN(shape=(2,), latent_dim=2), ganzoo.Gaussians(samples=2000), 12)
     assert took.keys() == {"round", "check", "preparation"}
     assert all(0 < seconds < 60 for seconds in took.values())
+
+
+def test_the_supervised_baseline_sees_the_labelled_images_only(tiny_data):
+    data = ganzoo.MNIST(root=str(tiny_data), size=28, labelled=20)
+    data.setup()
+    images, labels = semi_supervised.known(data.train)
+    assert images.shape == (20, 1, 28, 28) and labels.bincount().tolist() == [2] * 10
+    game = semi_supervised.baseline(images, labels, classes=10, rounds=40, seed=0)
+    assert (game.classify(images).argmax(1) == labels).float().mean() > 0.9, "random images are learnt by heart"
+    assert semi_supervised.error(game.classify, data.train) < 0.1
+    assert semi_supervised.error(game.classify, data.held_out) > 0.5, "and say nothing of others"
+
+
+def test_errors_are_counted():
+    data = ganzoo.Digits(labelled=10)
+    data.setup()
+    label = data.held_out.labels
+    always = iter([torch.nn.functional.one_hot(label, 10), torch.nn.functional.one_hot((label + (label == 3)) % 10, 10)])
+    assert semi_supervised.error(lambda x: next(always), data.held_out) == 0
+    assert semi_supervised.error(lambda x: next(always), data.held_out) == pytest.approx((label == 3).float().mean().item())
+
+
+@pytest.mark.parametrize("name", ["SemiSupervisedGAN 32x32", "ACGAN 32x32"])
+def test_bare_rounds_get_the_datas_batches(name, fit):
+    variant = getattr(ganzoo, name.split()[0])
+    data = step_time.Pixels(batch_size=2, size=16, labelled=100 if variant is ganzoo.SemiSupervisedGAN else None)
+    game = variant(shape=data.shape, classes=10)
+    fit(game, data=data, max_steps=1)
+    took, operations = step_time.rounds(game, "eager", seconds=0.0)
+    assert took["seconds"] > 0 and operations > 0

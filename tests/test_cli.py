@@ -207,6 +207,26 @@ def test_mistakes_end_in_one_line(capsys, arguments, said):
     assert said in refused(capsys, *arguments)
 
 
+def test_few_labels(tmp_path, capsys):
+    fit = [
+        "fit",
+        "--model",
+        "SemiSupervisedGAN",
+        "--data",
+        "Digits",
+        "--trainer.max_steps",
+        "2",
+        "--trainer.accelerator",
+        "cpu",
+    ]
+    assert "set or leave out --data.labelled" in refused(capsys, *fit)
+    assert "from 10 (classes) to 1500 (training samples), not 5" in refused(capsys, *fit, "--data.labelled", "5")
+    main([*fit, "--data.labelled", "40", "--data.label_seed", "3"])
+    run = max((tmp_path / "runs/semisupervisedgan_digits").iterdir())
+    main(["validate", "--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/last.ckpt")])
+    assert "val/error" in capsys.readouterr().out
+
+
 def test_a_misspelt_key_in_a_config(tmp_path, capsys):
     (tmp_path / "x.yaml").write_text("model: {class_path: DCGAN, init_args: {latent_dims: 3}}\ndata: {class_path: Digits}")
     assert "DCGAN has no option latent_dims; did you mean latent_dim?" in refused(capsys, "fit", "--config", "x.yaml")

@@ -17,9 +17,11 @@ def test_trains_two_rounds(path, tiny_data, tmp_path, monkeypatch):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     arguments = ["fit", "--config", path.name, "--trainer.max_steps", "2", "--data.batch_size", "4"]
-    data = yaml.safe_load(path.read_text())["data"]["class_path"]
-    if data not in ("Digits", "Gaussians", "Line", "Checkerboard", "Dirac"):
+    data = yaml.safe_load(path.read_text())["data"]
+    if data["class_path"] not in ("Digits", "Gaussians", "Line", "Checkerboard", "Dirac"):
         arguments += ["--data.root", str(tiny_data)]
+    if "labelled" in data.get("init_args", {}):
+        arguments += ["--data.labelled", "20"]
     main([*arguments, "--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"])
     folder = tmp_path / "runs" / path.stem / "version_0"
     assert (folder / "samples" / "step-00000002.png").is_file()

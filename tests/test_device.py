@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo.data import base, device
+from ganzoo.data import base, stream
 from ganzoo.data.base import Rounds
 from ganzoo.data.device import ResidentStream, ahead, fits
 from ganzoo.data.stream import Samples, Stream
@@ -42,8 +42,8 @@ def test_points_live_on_the_device_too():
 def test_a_mapped_file_is_uploaded_in_chunks(tmp_path, monkeypatch):
     pixels = images(11).data
     np.save(tmp_path / "x.npy", pixels)
-    monkeypatch.setattr(device, "CHUNK_BYTES", 3 * pixels[0].nbytes)
-    assert np.array_equal(device.uploaded(Samples(tmp_path / "x.npy").data, CPU).numpy(), pixels)
+    monkeypatch.setattr(stream, "CHUNK_BYTES", 3 * pixels[0].nbytes)
+    assert np.array_equal(stream.uploaded(Samples(tmp_path / "x.npy").data, CPU).numpy(), pixels)
 
 
 @pytest.mark.parametrize("share, fit", [(0.25, True), (0.24, False), (0.0, False)])

@@ -11,7 +11,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
-from conftest import TINY, trainer
+from conftest import TINY, of_digits, trainer
 from lightning.pytorch.loggers import CSVLogger
 
 import ganzoo
@@ -223,6 +223,7 @@ def test_a_checkpoint_of_another_variant_or_size_is_refused(fit, tmp_path):
         ("WGANGP", "ddp"),
         ("BEGAN", "UnwrappedDDP"),  # its k is a buffer
         ("UnrolledGAN", "UnwrappedDDP"),  # its loss reads the optimizer
+        ("SemiSupervisedGAN", "UnwrappedDDP"),  # its batches have three parts
     ],
 )
 def test_two_processes(variant, strategy, tmp_path):
@@ -235,7 +236,7 @@ def test_two_processes(variant, strategy, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["step"] == second["step"] == 3
-    assert first["images_seen"] == 3 * 2 * 8 * getattr(ganzoo, variant)(shape=TINY).minibatches
+    assert first["images_seen"] == 3 * 2 * 8 * of_digits(getattr(ganzoo, variant)).minibatches
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name]), name
     assert not torch.equal(first["noise"], second["noise"])

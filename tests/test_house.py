@@ -83,6 +83,7 @@ def test_the_whole_public_interface_is_exported():
         "Block",
         "Layers",
         "Samples",
+        "PartlyLabelledSamples",
         "Stream",
         "ResidentStream",
         "Rounds",

@@ -2,30 +2,18 @@
 
 import copy
 import math
-from functools import partial
 from shutil import which
 
 import pytest
 import torch
-from conftest import TINY, trainer
+from conftest import TINY, data_for, of_digits, trainer
 from torch._dynamo.utils import counters
 
 import ganzoo
-from ganzoo.conditional import ConditionalDuel
-from ganzoo.game import Game, draw_from, learn
+from ganzoo.game import Game, differentiable, draw_from, learn
 from ganzoo.listing import paper, variants
 
 pytestmark = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.__name__)
-
-
-def of_digits(variant: type[Game], **arguments) -> Game:
-    """The variant's game of digits: with their classes if it is class-conditional, and other networks if its own are of 32."""
-    if issubclass(variant, ConditionalDuel):
-        arguments["classes"] = 10
-    if issubclass(variant, ganzoo.ProjectionGAN):
-        arguments["generator"] = partial(ganzoo.DCGANGenerator, width=16)
-        arguments["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
-    return variant(shape=TINY, **arguments)
 
 
 def new(variant: type[Game], **arguments) -> Game:
@@ -38,10 +26,12 @@ def weights_of(game: Game) -> dict[str, torch.Tensor]:
 
 
 def a_round(game: Game) -> list:
-    """The game's first round, on random images, labelled if it is class-conditional."""
+    """The game's first round."""
+    data = data_for(type(game))
+    data.setup()
     game.configure_optimizers()
-    label = (torch.randint(10, (4,)),) if isinstance(game, ConditionalDuel) else ()
-    return list(game.turns(0, [((torch.rand(4, *TINY) * 2 - 1).requires_grad_(), *label) for _ in range(game.minibatches)]))
+    batches = data.on_after_batch_transfer(data.train.__getitems__(range(8 * game.minibatches)))
+    return list(game.turns(0, [differentiable(batch) for batch in batches]))
 
 
 def positions(game: Game) -> dict[str, torch.Tensor]:
@@ -236,8 +226,9 @@ def test_bf16(variant, fit):
 def test_validation_changes_nothing(variant, fit):
     game = new(variant)
     before = copy.deepcopy(game.state_dict())
-    [metrics] = trainer(limit_val_batches=2).validate(game, ganzoo.Digits(batch_size=8), verbose=False)
-    assert {name.split("/")[1] for name in metrics} == set(game.players())
+    [metrics] = trainer(limit_val_batches=2).validate(game, data_for(variant), verbose=False)
+    losses = {name for name in metrics if name.count("/") == 2}  # val/PLAYER/TERM
+    assert {name.split("/")[1] for name in losses} == set(game.players())
     assert all(torch.equal(value, before[name]) for name, value in game.state_dict().items())
 
 

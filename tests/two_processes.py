@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from conftest import data_for, of_digits
 
 import ganzoo
 from ganzoo.game import mean_over_devices
@@ -54,4 +55,4 @@ if __name__ == "__main__":
         use_distributed_sampler=False,
         callbacks=[Record(folder, watch), watch],
     )
-    trainer.fit(variant(shape=(1, 16, 16), average_decay=0.9), ganzoo.Digits(batch_size=8))
+    trainer.fit(of_digits(variant, average_decay=0.9), data_for(variant))

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ganzoo.data.device import ResidentStream, ahead, fits
+from ganzoo.data.labelled import partly_labelled, wholly_labelled
 from ganzoo.data.stream import Samples, Stream
 
 WORKER_TIMEOUT_SECONDS = 300  # a worker that is silent for longer hangs: stop with an error rather than wait for ever
@@ -33,7 +34,8 @@ class Rounds(DataLoader[tuple[Tensor, ...]]):
 
 
 class DataModule(L.LightningDataModule):
-    """Base of all data. A round receives `[(real,), ...]` or `[(real, label), ...]`, float32, one item a minibatch.
+    """Base of all data. A round receives `[(real,), ...]` or `[(real, label), ...]`, float32, one item a minibatch; with
+    `labelled`, for semi-supervised variants, `[(real, labelled, label), ...]`.
 
     A subclass sets `shape` (and `classes`, `flip`) in `__init__`, without reading the data, and returns its samples
     from `splits()`; `prepare_data()`, where needed, downloads or decodes.
@@ -46,9 +48,13 @@ class DataModule(L.LightningDataModule):
         workers: processes that read ahead; the order of the data does not depend on it.
         device_share: training samples that take at most this share of a GPU's memory live there, where no worker is needed;
             larger sets are read by the host, and copied to the GPU a round ahead.
+        labelled: of so many training samples, drawn evenly from the classes, the label is used: each minibatch of samples
+            without labels comes beside one of these and their labels. None: all labels, where the data has any.
+        label_seed: of the draw of these.
 
     Raises:
-        ValueError: batch_size below 1, workers below 0, or device_share outside 0 .. 1.
+        ValueError: batch_size below 1, workers below 0, or device_share outside 0 .. 1; labelled of data without labels,
+            above the number of samples or below that of classes.
     """
 
     shape: tuple[int, ...]  # of one sample: (C, H, W) or (D,)
@@ -60,7 +66,15 @@ class DataModule(L.LightningDataModule):
     train: Samples
     held_out: Samples | None
 
-    def __init__(self, *, batch_size: int = 64, workers: int = 0, device_share: float = 0.25) -> None:
+    def __init__(
+        self,
+        *,
+        batch_size: int = 64,
+        workers: int = 0,
+        device_share: float = 0.25,
+        labelled: int | None = None,
+        label_seed: int = 0,
+    ) -> None:
         super().__init__()
         at_least(1, batch_size=batch_size)
         at_least(0, workers=workers)
@@ -69,6 +83,7 @@ class DataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.workers = workers
         self.device_share = device_share
+        self.labelled, self.label_seed = labelled, label_seed
 
     def splits(self) -> tuple[Samples, Samples | None]:
         """The training samples and the held-out ones, if there are any."""
@@ -77,6 +92,9 @@ class DataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if not hasattr(self, "train"):  # Lightning comes here once for every stage
             self.train, self.held_out = self.splits()
+            if self.labelled is not None:
+                self.train = partly_labelled(self.train, self.labelled, self.label_seed)
+                self.held_out = None if self.held_out is None else wholly_labelled(self.held_out)
 
     def stream(self, batch: int, device: torch.device, **place: Any) -> Stream:
         """The training samples as a stream, on the device if they fit there; `place` is its seed, rank and world."""
@@ -116,8 +134,7 @@ class DataModule(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int = 0) -> list[tuple[Tensor, ...]]:
         """On the device: normalise, and split a round [k * batch_size, ...] into k minibatches [batch_size, ...]."""
-        real, *label = batch
-        return list(zip(*(part.split(self.batch_size) for part in (normalised(real), *label)), strict=True))
+        return list(zip(*(normalised(part).split(self.batch_size) for part in batch), strict=True))
 
     def real_samples(self, n: int) -> Tensor:
         """The first n training samples (fewer if there are fewer) as the model sees them: float32 [n, ...]."""
@@ -130,12 +147,12 @@ class DataModule(L.LightningDataModule):
         return {"num_workers": self.workers, "timeout": timeout, "pin_memory": on_cuda}
 
 
-def normalised(real: Tensor) -> Tensor:
-    """uint8 images -> float32 in [-1, 1], batches channels last; float points stay as they are."""
-    if real.is_floating_point():
-        return real
-    order = torch.channels_last if real.ndim == 4 else torch.preserve_format
-    return real.to(torch.float32, memory_format=order) / 127.5 - 1
+def normalised(part: Tensor) -> Tensor:
+    """uint8 images -> float32 in [-1, 1], batches channels last; float points and labels stay as they are."""
+    if part.dtype != torch.uint8:
+        return part
+    order = torch.channels_last if part.ndim == 4 else torch.preserve_format
+    return part.to(torch.float32, memory_format=order) / 127.5 - 1
 
 
 def at_least(least: int, **numbers: int) -> None:

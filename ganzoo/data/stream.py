@@ -1,6 +1,6 @@
 """Samples as an endless stream: what lies where depends on the seed and the position alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+CHUNK_BYTES = 1 << 28  # of a mapped file read at once on its way to the device
 
 
 class Samples(Dataset[tuple[Tensor, ...]]):
@@ -48,6 +50,12 @@ class Samples(Dataset[tuple[Tensor, ...]]):
         real = torch.from_numpy(self.data[rows])
         return (real,) if self.labels is None else (real, self.labels[torch.from_numpy(rows)])
 
+    def on(self, device: torch.device) -> Callable[[Tensor], tuple[Tensor, ...]]:
+        """`__getitems__` of copies that lie on the device, as the rows [N] it is given do."""
+        real = uploaded(self.data, device)
+        label = None if self.labels is None else self.labels.to(device)
+        return lambda rows: (real[rows],) if label is None else (real[rows], label[rows])
+
 
 class Stream(IterableDataset[tuple[Tensor, ...]]):
     """Endless batches, a pure function of (seed, position): one permutation of the samples after another.
@@ -60,7 +68,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         batch: samples in one batch of one rank.
         start: position of the first batch in the stream, in samples, all ranks together.
         rank, world: of the consecutive blocks of `batch` samples from `start` on, block b goes to rank b % world.
-        flip: mirror each image left to right with probability 1/2.
+        flip: mirror each image left to right with probability 1/2; where a sample has several images, all of them.
     """
 
     _join: Any = staticmethod(np.concatenate)
@@ -92,11 +100,11 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
     def read(self, position: int) -> tuple[Tensor, ...]:
         """The batch at `position` .. `position + batch - 1` of the stream."""
         order, mirrored = self._plan(position)
-        real, *label = self.samples.__getitems__(order)
-        if self.flip:
-            pixels = real.numpy()  # the same memory; torch's own threads are slow at this on a busy host
+        parts = self.samples.__getitems__(order)
+        for images in (part for part in parts if self.flip and part.ndim == 4):
+            pixels = images.numpy()  # the same memory; torch's own threads are slow at this on a busy host
             pixels[mirrored] = pixels[mirrored][..., ::-1]
-        return real, *label
+        return parts
 
     def _plan(self, position: int) -> tuple[Any, Any]:
         """Which samples lie at `position` and after, and which of them are mirrored: [batch] each."""
@@ -115,3 +123,12 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
             rng = np.random.default_rng([self.seed, epoch])
             self._epoch, self._order = epoch, rng.permutation(len(self.samples))
             self._mirrored = rng.random(len(self.samples)) < 0.5
+
+
+def uploaded(data: np.ndarray, device: torch.device) -> Tensor:
+    """The array on the device; a mapped file goes there in chunks, never all of it through the host's memory."""
+    there = torch.empty(data.shape, dtype=torch.from_numpy(np.empty(0, data.dtype)).dtype, device=device)
+    rows = max(1, CHUNK_BYTES // max(1, data[0].nbytes))
+    for start in range(0, len(data), rows):
+        there[start : start + rows] = torch.from_numpy(np.array(data[start : start + rows]))
+    return there

@@ -109,6 +109,21 @@ def beside_last(discriminator: nn.Module, outputs: int, *, bias: bool) -> nn.Mod
     return spectral_norm(layer) if is_parametrized(last) else layer
 
 
+def classifier(kind: DiscriminatorClass, classes: int, shape: tuple[int, ...]) -> nn.Module:
+    """Any discriminator with as many outputs as classes in place of its last layer: [N, *shape] -> logits [N, classes].
+
+    Raises:
+        ValueError: fewer than two classes, or a discriminator without `features(x)` and a linear `last`.
+    """
+    if classes < 2:
+        raise ValueError(f"a classifier needs two classes or more, not {classes}")
+    network = kind(shape)
+    outputs = beside_last(network, classes, bias=True)
+    name = next(name for name, layer in network.named_modules() if layer is network.last)
+    network.set_submodule(name, outputs)
+    return network
+
+
 class ProjectionDiscriminator(nn.Module):
     """y^T V phi(x) + psi(phi(x)) (arXiv:1802.05637, section 3): [N, *shape], [N] -> logits [N], float32.
 
