@@ -3,8 +3,9 @@
     python benchmarks/ring_table.py --out benchmarks/ring
 
 All have the networks, the noise and the data of configs/gan_ring.yaml, and as many rounds, in the second half of which the
-learning rates fall to zero; each has its paper's cost, rates and discriminator steps, but for what `GAMES` says. Every run is added to OUT.csv as it ends and is not repeated, so that an
-interrupted table goes on and processes may share one (`--only`); OUT.png shows what the generators make.
+learning rates fall to zero; each has its paper's cost, rates and discriminator steps, but for what `GAMES` says. Every run
+is added to OUT.csv as it ends and is not repeated, so that an interrupted table goes on and processes may share one
+(`--only`); OUT.png shows what the generators make.
 """
 
 import argparse
