@@ -20,7 +20,7 @@ class Number(nn.Module):
 class Bilinear(Game):
     """x lowers f(x, y) = x y and y raises it, each by gradient descent; they are in equilibrium at (0, 0).
 
-    It is the Dirac-GAN of arXiv:1801.04406, section 3, with f(t) = t: data that is always 0, a generator that always says x,
+    It is the Dirac-GAN of arXiv:1801.04406 with f(t) = t: data that is always 0, a generator that always says x,
     and a discriminator D(x) = y x. A round multiplies (x, y) by a matrix (`matrix`) whose largest |eigenvalue| is the factor
     by which the distance from the equilibrium grows: sqrt(1 + lr^2) in simultaneous play, exactly and in every round.
 
