@@ -109,6 +109,18 @@ def beside_last(discriminator: nn.Module, outputs: int, *, bias: bool) -> nn.Mod
     return spectral_norm(layer) if is_parametrized(last) else layer
 
 
+def ending_in(outputs: int, discriminator: nn.Module) -> nn.Module:
+    """The discriminator, with so many outputs in place of its last layer's one.
+
+    Raises:
+        ValueError: it has no `features(x)` or no linear `last`.
+    """
+    last = beside_last(discriminator, outputs, bias=True)
+    name = next(name for name, layer in discriminator.named_modules() if layer is discriminator.last)
+    discriminator.set_submodule(name, last)
+    return discriminator
+
+
 def classifier(kind: DiscriminatorClass, classes: int, shape: tuple[int, ...]) -> nn.Module:
     """Any discriminator with as many outputs as classes in place of its last layer: [N, *shape] -> logits [N, classes].
 
@@ -117,11 +129,7 @@ def classifier(kind: DiscriminatorClass, classes: int, shape: tuple[int, ...]) -
     """
     if classes < 2:
         raise ValueError(f"a classifier needs two classes or more, not {classes}")
-    network = kind(shape)
-    outputs = beside_last(network, classes, bias=True)
-    name = next(name for name, layer in network.named_modules() if layer is network.last)
-    network.set_submodule(name, outputs)
-    return network
+    return ending_in(classes, kind(shape))
 
 
 class ProjectionDiscriminator(nn.Module):

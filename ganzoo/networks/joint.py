@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from ganzoo.networks.conditional import beside_last
+from ganzoo.networks.conditional import ending_in
 from ganzoo.networks.layers import spectrally_normalised
 from ganzoo.networks.mlp import perceptron
 
@@ -18,12 +18,7 @@ class Encoder(nn.Module):
 
     def __init__(self, kind: DiscriminatorClass, outputs: int, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.network = kind(shape)
-        new, old = beside_last(self.network, outputs, bias=True), self.network.last
-        for parent in list(self.network.modules()):
-            for name, child in parent.named_children():
-                if child is old:
-                    setattr(parent, name, new)
+        self.network = ending_in(outputs, kind(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.network.features(x)  # type: ignore[operator]
