@@ -105,6 +105,13 @@ def test_the_joint_discriminator_sees_both():
     assert not torch.isclose(network(x, z.roll(1, 0)), logits).any()
 
 
+def test_pairs_are_judged_by_layers_as_wide_as_the_discriminators():
+    small = ganzoo.JointDiscriminator(partial(ganzoo.MLPDiscriminator, width=24), 5, (2,))
+    assert max(layer.out_features for layer in small.modules() if isinstance(layer, torch.nn.Linear)) == 24
+    large = ganzoo.JointDiscriminator(ganzoo.DCGANDiscriminator, 5, (1, 16, 16))  # 2,048 features
+    assert large.embed_z[0].out_features == 512
+
+
 @pytest.mark.parametrize("norm", ["none", "spectral"])
 def test_it_is_spectrally_normalised_throughout_or_not_at_all(norm):
     network = ganzoo.JointDiscriminator(partial(ganzoo.DCGANDiscriminator, width=8, norm=norm), 5, TINY)

@@ -31,13 +31,15 @@ class JointDiscriminator(nn.Module):
     x and z are each embedded by a network of its own, the embeddings judged together (arXiv:1606.00704, table 6), without
     batch normalisation but where the discriminator brings it; spectrally normalised throughout if the discriminator is.
 
-    Args:
-        width: units of each embedding, and of each of two layers that see both.
+    Each embedding has as many units as the discriminator has features, but at most 512, and so has each of two layers that see
+    both.
     """
 
-    def __init__(self, kind: DiscriminatorClass, latent_dim: int, shape: tuple[int, ...], *, width: int = 512) -> None:
+    def __init__(self, kind: DiscriminatorClass, latent_dim: int, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.embed_x = Encoder(kind, width, shape)
+        discriminator = kind(shape)
+        width = min(512, getattr(getattr(discriminator, "last", None), "in_features", 512))
+        self.embed_x = Encoder(lambda _: discriminator, width, shape)
         self.embed_z = perceptron(latent_dim, width, width, 1)
         self.judge = nn.Sequential(nn.LeakyReLU(0.2), perceptron(2 * width, 1, width, 2))
         if is_parametrized(self.embed_x.network.last):  # type: ignore[arg-type]
