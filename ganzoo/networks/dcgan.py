@@ -32,9 +32,12 @@ def pyramid(size: int, width: int) -> tuple[int, list[int]]:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02) (section 4); normalisation's gains around 1, as in the authors' code."""
+    """Weights from N(0, 0.02) (section 4); normalisation's gains around 1, as in the authors' code. Biases start at 0: beside
+    such weights torch's own would decide alone which units are on."""
     if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d | VirtualBatchNorm):
         nn.init.normal_(module.weight, 1.0, 0.02)
 
