@@ -143,7 +143,7 @@ def draw(rows: list[dict[str, str]], samples: Path, path: Path) -> None:
         axis.scatter(*centres.T, s=30, facecolors="none", edgecolors="0.7", linewidths=0.8)
         axis.scatter(*points.T, s=1, color="tab:red", linewidths=0)
         axis.set_title(f"{row['modes']} of 8", fontsize=7, pad=2)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, bbox_inches="tight")
 
 
 def main() -> None:
