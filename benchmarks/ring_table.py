@@ -21,11 +21,11 @@ import lightning as L
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from ring_modes import modes
 from step_time import setting
 
 import ganzoo
 from ganzoo.game import Game, draw_from
+from ganzoo.metrics.modes import modes
 
 N = 10_000  # samples judged
 SHOWN = 500  # samples drawn

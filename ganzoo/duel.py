@@ -158,12 +158,19 @@ class Duel(Game):
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside, the network is in evaluation mode and nothing is differentiated; afterwards in the mode that it was in."""
-    training = network.training
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """In evaluation mode, where no loss changes any buffer, and afterwards in the mode of before."""
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
-        network.train(training)
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """At rest, and nothing is differentiated."""
+    with at_rest(network), torch.no_grad():
+        yield

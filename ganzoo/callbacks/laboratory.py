@@ -1,17 +1,16 @@
 """Theory beside training: the data's density, the optimal discriminator, the divergence, and what pushes the generator."""
 
 import lightning as L
-import torch
 from PIL import Image
 from torch import Tensor
 
 from ganzoo.callbacks.film import Film
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.data.densities import Density
-from ganzoo.duel import Duel
+from ganzoo.duel import Duel, evaluating
 from ganzoo.game import Game
 from ganzoo.laboratory.frames import densities_frame
-from ganzoo.laboratory.observe import Observed, at_rest, observe
+from ganzoo.laboratory.observe import Observed, observe
 from ganzoo.laboratory.theory import Grid
 from ganzoo.metrics.modes import modes
 
@@ -88,7 +87,7 @@ def refuse_unfit(game: Game, real: Tensor) -> None:
     """Raise ValueError unless the game is a duel whose discriminator has one logit for one sample."""
     if isinstance(game, Duel) and not isinstance(game, ConditionalDuel):
         try:
-            with at_rest(game), torch.no_grad():
+            with evaluating(game):
                 judged = game.discriminator(real[:6].to(game.device))
             if judged.shape == (6,):
                 return

@@ -1,13 +1,12 @@
 """A game observed in one round, on data of known density: nothing in it moves, and no random number of the training's."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ganzoo.duel import Duel
+from ganzoo.duel import Duel, at_rest
 from ganzoo.game import draw_from
 from ganzoo.laboratory.theory import Grid, jensen_shannon, jensen_shannon_seen, optimal_discriminator
 
@@ -91,15 +90,3 @@ def push(game: Duel, x: Tensor, real: Tensor) -> Tensor:
     finally:
         del game.fake
     return -len(x) * gradient
-
-
-@contextmanager
-def at_rest(game: Duel) -> Iterator[None]:
-    """In evaluation mode, where no loss changes any buffer, and afterwards in the mode of before."""
-    modes = {module: module.training for module in game.modules()}
-    game.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass
+from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass, evaluating
 from ganzoo.game import Terms
 from ganzoo.losses import feature_matching
 from ganzoo.networks.conditional import classifier
@@ -57,7 +57,7 @@ class SemiSupervisedGAN(Duel):
     def discriminator_loss(self, real: Tensor, labelled: Tensor, label: Tensor) -> Terms:  # type: ignore[override]
         with torch.no_grad():
             fake = self.fake(len(real))
-        real_logit, fake_logit = (self.discriminator(x).logsumexp(1) for x in (real, fake))  # log Z, of which D is the sigmoid
+        real_logit, fake_logit = (self.realness(x) for x in (real, fake))
         return {
             "class": F.cross_entropy(self.discriminator(labelled), label),  # L_supervised
             "real": self.unlabelled_weight * F.softplus(-real_logit).mean(),  # -E log D(x)
@@ -71,18 +71,14 @@ class SemiSupervisedGAN(Duel):
         return {"features": feature_matching(target, features(self.fake(len(real))))}
 
     def realness(self, x: Tensor, *label: Tensor) -> Tensor:
-        """log Z(x), the logit of D(x)."""
+        """log Z(x), of which D(x) is the sigmoid."""
         return self.discriminator(x).logsumexp(1)
 
     def held_out_terms(self, real: Tensor, labelled: Tensor, label: Tensor) -> Terms:  # type: ignore[override]
         """The share of wrong answers."""
         return {"error": (self.classify(labelled).argmax(1) != label).float().mean()}
 
-    @torch.no_grad()
     def classify(self, x: Tensor) -> Tensor:
         """The classes' logits in evaluation mode: [N, *shape] -> float32 [N, classes]."""
-        training = self.discriminator.training
-        self.discriminator.eval()
-        logits = torch.cat([self.discriminator(chunk) for chunk in x.split(256)])
-        self.discriminator.train(training)
-        return logits
+        with evaluating(self.discriminator):
+            return torch.cat([self.discriminator(chunk) for chunk in x.split(256)])
