@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass, evaluating
 from ganzoo.game import Terms
@@ -52,6 +52,11 @@ class SemiSupervisedGAN(Duel):
         kind = partial(classifier, discriminator or self.default_discriminator, classes)
         super().__init__(classes=classes, discriminator=kind, lr=lr, **duel)
         self.unlabelled_weight = unlabelled_weight
+
+    def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        # The authors' Adam has its 1e-8 inside the root. With it outside, D's steps stay long when its gradients have become
+        # small, and G loses all modes.
+        return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas, eps=1e-4, fused=True)
 
     # Its data gives more than Duel's: real and labelled [N, *shape], label [N].
     def discriminator_loss(self, real: Tensor, labelled: Tensor, label: Tensor) -> Terms:  # type: ignore[override]
