@@ -1,3 +1,4 @@
+from .callbacks.budget import Budget as Budget
 from .callbacks.checkpoints import Checkpoints as Checkpoints
 from .callbacks.collapse import CollapseWatch as CollapseWatch
 from .callbacks.evaluation import Evaluation as Evaluation

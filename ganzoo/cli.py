@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
 
 from ganzoo import scoring
+from ganzoo.callbacks.budget import Budget
 from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.collapse import CollapseWatch
 from ganzoo.callbacks.evaluation import Evaluation
@@ -93,6 +94,7 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(Checkpoints, "checkpoints")
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(CollapseWatch, "watch")
+        parser.add_lightning_class_args(Budget, "budget")
         parser.add_argument("--runs", default="runs", help="Folder of run folders: RUNS/CONFIG/version_0, version_1, ...")
 
     def _parse_ckpt_path(self) -> None:

@@ -36,11 +36,16 @@ RealImages = SampleImages | FileImages
 REFERENCE_VERSION = 1  # raise it when cached statistics would differ
 
 
+class Diverged(ValueError):
+    """A generator that makes NaN or infinity."""
+
+
 class Generated:
     """A game's samples as images: block b is a function of the seed and b alone.
 
     Raises:
-        ValueError: samples that are not images, or not finite.
+        ValueError: samples that are not images.
+        Diverged: samples that are not finite.
     """
 
     def __init__(self, game: Game, n: int, seed: int) -> None:
@@ -57,7 +62,7 @@ class Generated:
             draw_from(self.game.device, self.seed, i)
             samples = self.game.sample(min(size, self.n - i * size))
             if not samples.isfinite().all():
-                raise ValueError(
+                raise Diverged(
                     f"the generator makes NaN or infinity (images {i * size} on): an earlier checkpoint may be sound"
                 )
             yield to_bytes(samples)
@@ -210,20 +215,33 @@ def split_of(data: DataModule, split: Literal["train", "held_out"]) -> tuple[Sam
     return held_out, None
 
 
-def evaluate(evaluator: Evaluator, game: Game, n: int, seed: int, source: str, step: int) -> list[Stamped]:
+def evaluate(
+    evaluator: Evaluator, game: Game, n: int, seed: int, source: str, step: int, seconds: float | None = None
+) -> list[Stamped]:
     """Scores of n samples of a game.
 
     Args:
         source: hash of the checkpoint that the game comes from, or "training".
         step: the round that it has reached.
+        seconds: of training until then.
     """
-    of = origin(type(game).__name__, source, evaluator.extractor.device, step, game.images_seen)
+    of = origin(type(game).__name__, source, evaluator.extractor.device, step, game.images_seen, seconds)
     return evaluator(Generated(game, n, seed), of, average=game.averaged, seed=seed)
 
 
-def origin(name: str, source: str, device: torch.device, step: int | None = None, images_seen: int | None = None) -> Origin:
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return Origin(name, source, step, images_seen, kind, ganzoo.__version__, commit(), torch.__version__)
+def origin(
+    name: str,
+    source: str,
+    device: torch.device,
+    step: int | None = None,
+    images_seen: int | None = None,
+    seconds: float | None = None,
+) -> Origin:
+    return Origin(name, source, step, images_seen, named(device), ganzoo.__version__, commit(), torch.__version__, seconds)
+
+
+def named(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 @cache

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torchvision.datasets import CIFAR10
 
 import ganzoo
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Game
+from ganzoo.metrics import features
+from ganzoo.metrics.features import Extractor
 
 REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = REPOSITORY / os.environ.get("GANZOO_TEST_DATA", "../shared/data")
@@ -99,6 +102,27 @@ def cifar10_without_checksums(monkeypatch) -> None:
     """The tiny CIFAR-10 is not the one whose MD5 torchvision knows."""
     monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr(CIFAR10, "_load_meta", lambda self: None)
+
+
+class TinyExtractor(nn.Module):
+    """Eight features and four logits that depend on every pixel, in place of a pretrained network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.classes = nn.Linear(8, 4)
+
+    def forward(self, images):
+        pooled = self.layers(images / 127.5 - 1)
+        return pooled, self.classes(pooled)
+
+
+@pytest.fixture
+def tiny_extractor(monkeypatch, tmp_path) -> None:
+    """An extractor named tiny; a cache of its own."""
+    monkeypatch.setitem(features.EXTRACTORS, "tiny", lambda weights: Extractor("tiny", TinyExtractor(), 8, "none"))
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

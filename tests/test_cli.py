@@ -66,7 +66,7 @@ def test_fit_leaves_a_run_folder(tmp_path, capsys):
         folder = tmp_path / "runs" / "dcgan_digits" / f"version_{version}"
         files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         pictures = {"samples/step-00000002.png", "samples/step-00000004.png"}
-        assert files == pictures | {"config.yaml", "metrics.csv", "checkpoints/last.ckpt"}
+        assert files == pictures | {"config.yaml", "metrics.csv", "cost.json", "checkpoints/last.ckpt"}
         assert (folder / "metrics.csv").read_text().count("\n") == 3
     assert f"run folder: {folder.relative_to(tmp_path)}" in capsys.readouterr().err
 

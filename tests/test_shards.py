@@ -19,9 +19,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from conftest import TinyExtractor
 from filelock import FileLock
 from PIL import Image
-from test_evaluation import Tiny
 from torch.utils.data import DataLoader
 from webdataset import TarWriter
 
@@ -521,7 +521,7 @@ def test_real_images_for_scores_are_the_first_so_many(monkeypatch):
 
 
 def test_fit_resumes_bit_for_bit_and_is_measured(monkeypatch, capsys):
-    monkeypatch.setitem(features.EXTRACTORS, "tiny", lambda weights: Extractor("tiny", Tiny(), 8, "none"))
+    monkeypatch.setitem(features.EXTRACTORS, "tiny", lambda weights: Extractor("tiny", TinyExtractor(), 8, "none"))
     monkeypatch.setattr(Shards, "measured", 16)
     pattern = write([5, 10, 6])
     arguments = [

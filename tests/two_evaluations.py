@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from test_evaluation import NOBODY, Tiny, pictures, sample_images
+from conftest import TinyExtractor
+from test_evaluation import NOBODY, pictures, sample_images
 
 import ganzoo
 from ganzoo.evaluation import Evaluator, evaluate
@@ -19,7 +20,7 @@ def measure(rank: int, world: int, folder: str) -> None:
     if world > 1:
         dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     torch.manual_seed(rank)  # which must not matter
-    by = Extractor("tiny", Tiny(), 8, "none")
+    by = Extractor("tiny", TinyExtractor(), 8, "none")
     metrics = ["fd", "kd", "is", "prdc", "memorisation"]
     held_out = sample_images(pictures(30, seed=1))
     evaluator = Evaluator(metrics, by, sample_images(pictures(600)), split="train", held_out=held_out)

@@ -64,6 +64,7 @@ class CollapseWatch(L.Callback):
             raise ValueError("--watch.every_steps is at least 0, which is never, and --watch.n at least 2")
         self.every_steps, self.n = every_steps, n
         self.values: dict[str, float] = {}  # of the latest check
+        self.found: dict[str, str] = {}  # by it: troubles, in words
         self.first_losses: dict[str, Tensor] = {}
         self._streaks: dict[str, int] = {}  # of each trouble: checks in a row
         self._variation: Variation | None = None  # as soon as there are real samples enough
@@ -111,7 +112,8 @@ class CollapseWatch(L.Callback):
         self.values = dict(zip(measured, means.tolist(), strict=True))
         for logger in trainer.loggers:
             logger.log_metrics({f"watch/{name}": value for name, value in self.values.items()}, step=trainer.global_step)
-        self._tell(trainer, game, troubles(self.values, rounds, game.rate(trainer.global_step)))
+        self.found = troubles(self.values, rounds, game.rate(trainer.global_step))
+        self._tell(trainer, game, self.found)
 
     def _of_players(self, game: Game) -> dict[str, Tensor]:
         found = {}

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
+from ganzoo.callbacks.budget import Budget
 from ganzoo.data.base import DataModule
 from ganzoo.evaluation import Evaluator, evaluate, split_of
 from ganzoo.game import Game
@@ -22,7 +23,7 @@ class Evaluation(L.Callback):
     Training does not notice: with and without evaluation it ends bit for bit the same.
 
     Args:
-        every_steps: rounds between evaluations; None for none at all.
+        every_steps: rounds between evaluations; None for none at all, unless `every_minutes` is given.
         metrics: of fid, kid, is, prdc, memorisation; fd and kd where the extractor is not Inception.
         extractor: `inception`, `dinov2`, `clip`, or `effnet-lite0`, which needs no download.
         weights: a file of the extractor's weights, instead of downloading them.
@@ -30,6 +31,7 @@ class Evaluation(L.Callback):
         split: the real images: `train` or `held_out`.
         seed: of the noise.
         best: score that decides which checkpoint is `best.ckpt`; None for the first of `metrics`.
+        every_minutes: of training between evaluations, by `Budget`'s clock.
 
     Raises:
         ValueError: weights that cannot be had, or an unknown metric, or too small an n: before the first round.
@@ -45,25 +47,29 @@ class Evaluation(L.Callback):
         split: Literal["train", "held_out"] = "train",
         seed: int = 0,
         best: str | None = None,
+        every_minutes: float | None = None,
     ) -> None:
         names = reported(metrics, extractor)
         refuse_too_few(asked(metrics, extractor), n, "in --evaluation.n")
         if best is not None and best not in names:
             raise ValueError(f"--evaluation.best is one of the scores that are measured, {', '.join(names)}, not {best}")
-        self.every_steps, self.metrics, self.n, self.seed, self.best = every_steps, metrics, n, seed, best or names[0]
+        self.every_steps, self.every_minutes = every_steps, every_minutes
+        self.metrics, self.n, self.seed, self.best = metrics, n, seed, best or names[0]
         self.extractor, self.weights, self.split = extractor, weights, split
         self.scores: list[Stamped] = []  # the latest
         self._measured_at = -1
+        self._times = 0
         self._evaluator: Evaluator | None = None
         self._lowest: float | None = None  # of the best score, minus it where greater is better
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if self.every_steps is not None and stage == "fit":
+        if self.wanted and stage == "fit":
+            self._budget = next((c for c in trainer.callbacks if isinstance(c, Budget)), Budget())  # type: ignore[attr-defined]
             self.folder = Path(trainer.log_dir or trainer.default_root_dir)  # a broadcast: all ranks come here
             self._by = extractor(self.extractor, self.weights)
 
     def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
-        if self.every_steps is not None:
+        if self.wanted:
             data = trainer.datamodule  # type: ignore[attr-defined]
             if not isinstance(data, DataModule):
                 raise ValueError("Evaluation takes the real images from a ganzoo DataModule: give trainer.fit one")
@@ -78,18 +84,34 @@ class Evaluation(L.Callback):
             )
 
     def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
-        if self.every_steps is not None and trainer.global_step % self.every_steps == 0:
+        if self.due(trainer):
             self.measure(trainer, game)
 
     def on_train_end(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
-        if self.every_steps is not None and trainer.global_step != self._measured_at:
+        if self.wanted and trainer.global_step != self._measured_at:
             self.measure(trainer, game)
+
+    @property
+    def wanted(self) -> bool:
+        return self.every_steps is not None or self.every_minutes is not None
+
+    def due(self, trainer: L.Trainer) -> bool:
+        if self.every_steps is not None and trainer.global_step % self.every_steps == 0:
+            return True
+        if self.every_minutes is None:
+            return False
+        over = self._budget.seconds >= 60 * self.every_minutes * (self._times + 1)
+        return trainer.strategy.broadcast(over)  # of the first rank's clock
 
     def measure(self, trainer: L.Trainer, game: Game) -> None:
         """On all ranks together: measure, tell everyone, keep the checkpoint if it is the best yet."""
         assert self._evaluator is not None  # since on_train_start
         self._measured_at = trainer.global_step
-        self.scores = evaluate(self._evaluator, game, self.n, self.seed, "training", trainer.global_step)
+        self._times += 1
+        with self._budget.paused():
+            self.scores = evaluate(
+                self._evaluator, game, self.n, self.seed, "training", trainer.global_step, round(self._budget.seconds, 3)
+            )
         values = {f"score/{score.protocol.metric}": score.value for score in self.scores}
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
         for logger in trainer.loggers:
@@ -104,8 +126,9 @@ class Evaluation(L.Callback):
             trainer.save_checkpoint(self.folder / "checkpoints" / "best.ckpt", weights_only=False)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"lowest": self._lowest, "best": self.best}
+        return {"lowest": self._lowest, "best": self.best, "times": self._times}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._times = state_dict.get("times", 0)
         if state_dict["best"] == self.best:
             self._lowest = state_dict["lowest"]

@@ -39,6 +39,7 @@ class Origin:
     ganzoo: str
     commit: str | None
     torch: str
+    seconds: float | None = None  # of training, evaluations not counted
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def read(path: Path) -> list[Stamped]:
     scores = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
-            row = json.loads(line)
+            row = {"seconds": None} | json.loads(line)  # before 0.2 there were none
             protocol = Protocol(**{field.name: row[field.name] for field in fields(Protocol)})
             origin = Origin(**{field.name: row[field.name] for field in fields(Origin)})
             scores.append(Stamped(row["value"], row["error"], protocol, origin))
