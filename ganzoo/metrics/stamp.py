@@ -63,13 +63,13 @@ class Stamped:
 
 
 def read(path: Path) -> list[Stamped]:
-    """The scores of a file of JSON lines, in order.
+    """The scores of a file of JSON lines, in order. A last line without its end, which a run was stopped at, is left out.
 
     Raises:
         ValueError: a line that is no score.
     """
     scores = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text().split("\n")[:-1], 1):
         try:
             row = {"seconds": None} | json.loads(line)  # before 0.2 there were none
             protocol = Protocol(**{field.name: row[field.name] for field in fields(Protocol)})
