@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
 
 from ganzoo import scoring
+from ganzoo.benchmark.command import benchmark_command
 from ganzoo.callbacks.budget import Budget
 from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.collapse import CollapseWatch
@@ -46,6 +47,8 @@ def run(command: str, arguments: list[str]) -> None:
         sample(arguments)
     elif command == "evaluate":
         scoring.evaluate_command(arguments)
+    elif command == "benchmark":
+        benchmark_command(arguments)
     elif command == "compare":
         scoring.compare_command(arguments)
     else:

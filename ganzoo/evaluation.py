@@ -74,10 +74,7 @@ def prepare(extractor: Extractor, images: RealImages, content: str, console: Con
     Raises:
         ValueError: an image cannot be read, or the cache cannot be written.
     """
-    key = json.dumps(
-        [REFERENCE_VERSION, content, len(images), extractor.name, extractor.weights, extractor.resize, extractor.precision]
-    )
-    path = default_cache() / f"reference-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    path, key = place_of(extractor, images, content)
     # The first rank looks for all: on several machines some might find what others do not, and wait for them in vain.
     tensors = shared(cached(path, key, (len(images), extractor.dim)) if rank() == 0 else None)
     if tensors is None:
@@ -90,6 +87,14 @@ def prepare(extractor: Extractor, images: RealImages, content: str, console: Con
             store(path, key, tensors)
     root, mean = (tensors[name].to(extractor.device) for name in ("root", "mean"))
     return Real(Reference(len(images), mean, root), tensors["features"].to(extractor.device))
+
+
+def place_of(extractor: Extractor, images: RealImages, content: str) -> tuple[Path, str]:
+    """Where the reference's features are kept, and the key that they are kept under."""
+    key = json.dumps(
+        [REFERENCE_VERSION, content, len(images), extractor.name, extractor.weights, extractor.resize, extractor.precision]
+    )
+    return default_cache() / f"reference-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors", key
 
 
 def cached(path: Path, key: str, shape: tuple[int, int]) -> dict[str, Tensor] | None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from ganzoo.callbacks.remedies import GONE
 from ganzoo.metrics import stamp
 from ganzoo.metrics.scores import greater_is_better

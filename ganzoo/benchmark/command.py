@@ -1,0 +1,176 @@
+"""`ganzoo benchmark SUITE`."""
+
+import argparse
+import hashlib
+import logging
+import warnings
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from ganzoo.benchmark import schedulers
+from ganzoo.benchmark.estimate import Measuring, costs, measuring, prepare
+from ganzoo.benchmark.folder import BUSY, DONE, RESUME, Folder
+from ganzoo.benchmark.runner import Local, Place, places
+from ganzoo.benchmark.suite import SUITES, Run, Suite, merged, read
+
+DESCRIPTION = """Variants x data x seeds, all with one budget, measured by one protocol: a table that can be believed.
+
+  ganzoo benchmark smoke                                    minutes on a CPU
+  ganzoo benchmark mnist-small --data.root DATA             options of ganzoo fit, for all runs
+  ganzoo benchmark cifar10-small --devices cuda:0 cuda:1    a run on each GPU
+  ganzoo benchmark cifar10-paper --on slurm --with slurm_partition=gpu timeout_min=600 gpus_per_node=1
+
+A run that is done is never run again, and one that was stopped goes on where it was: stop at any time, and give the same
+command again. Several of these commands, on one machine or several, may share a folder.
+
+Bundled suites: {suites}"""
+
+
+def benchmark_command(arguments: list[str]) -> None:
+    given, changes = parse(arguments)
+    suite = chosen(read(given.suite, changes), given)
+    out = given.out or Path("runs") / suite.name
+    runs = suite.runs()
+    if given.wandb is not None:
+        runs = [logged(run, given.wandb or suite.name, out) for run in runs]
+    folder = Folder(out)
+    console = Console(stderr=True)
+    failures: dict[str, str] = {}
+    if not given.table:
+        folder.refuse_others(runs)
+        failures = play(suite, runs, folder, given, console)
+        if given.plan:
+            return
+    print(runs and suite.title)
+    if failures:
+        raise ValueError(
+            f"{len(failures)} of {len(runs)} runs failed, and are tried again by the same command: {', '.join(failures)}"
+        )
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    bundled = ", ".join(sorted(path.stem for path in SUITES.glob("*.yaml")))
+    parser = argparse.ArgumentParser(
+        "ganzoo benchmark",
+        description=DESCRIPTION.format(suites=bundled),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("suite", help="the name of a bundled suite, or a YAML file")
+    parser.add_argument("--out", type=Path, help="folder of the runs and the tables (runs/SUITE)")
+    parser.add_argument("--variants", nargs="+", help="only these")
+    parser.add_argument("--seeds", nargs="+", type=int, help="these, instead of the suite's")
+    parser.add_argument("--plan", action="store_true", help="show what is to be done and what it costs, and do nothing")
+    parser.add_argument("--table", action="store_true", help="make the tables of what is there, and run nothing")
+    parser.add_argument("--devices", nargs="+", default=[], help="cpu, cuda:0, cuda:1 ...: a run on each at a time")
+    parser.add_argument("--on", choices=["local", "slurm", "ray"], default="local", help="where runs are played (local)")
+    parser.add_argument("--with", dest="how", nargs="+", default=[], metavar="KEY=VALUE", help="for SLURM (submitit) or Ray")
+    parser.add_argument("--wandb", nargs="?", const="", metavar="PROJECT", help="log runs to W&B too (project: the suite)")
+    return parser.parse_known_args(arguments)
+
+
+def chosen(suite: Suite, given: argparse.Namespace) -> Suite:
+    """Only the variants and seeds asked for."""
+    if given.variants:
+        if unknown := [name for name in given.variants if name not in suite.variants]:
+            raise ValueError(f"the suite {suite.name} has no {', '.join(unknown)}: it has {', '.join(suite.variants)}")
+        suite = replace(suite, variants={name: suite.variants[name] for name in given.variants})
+    return replace(suite, seeds=given.seeds) if given.seeds else suite
+
+
+def logged(run: Run, project: str, out: Path) -> Run:
+    """The run with a W&B logger: grouped by variant, named by seed, the same one if it is resumed."""
+    name = hashlib.sha256(f"{out.absolute()}/{run.name}".encode()).hexdigest()[:12]
+    of = {"project": project, "group": f"{run.variant}-{run.data}", "name": run.name, "id": name, "resume": "allow"}
+    return replace(run, config=merged(run.config, {"trainer": {"logger": {"class_path": "Wandb", "init_args": of}}}))
+
+
+def play(suite: Suite, runs: list[Run], folder: Folder, given: argparse.Namespace, console: Console) -> dict[str, str]:
+    """Show the plan, and do what is to be done; why those runs failed that did."""
+    states = {run.name: folder.state(run.name) for run in runs}
+    todo = [run for run in runs if states[run.name] != DONE]
+    at = places(given.devices) if given.on == "local" else []
+    if todo:
+        quietly()
+        device = torch.device(at[0].device if at else "cpu")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(at[0].threads if at else threads)
+        with console.status("how long will it take?"):
+            by = {run.data: measuring(run, device) for run in {run.data: run for run in todo}.values()}
+            seconds = costs(todo, folder, suite.points, by, device)
+        torch.set_num_threads(threads)
+        console.print(plan(suite, runs, states, seconds))
+        console.print(total(todo, states, seconds, by, at), highlight=False)
+    if not todo or given.plan:
+        return {}
+    folder.write(runs)
+    if given.on != "slurm":
+        prepare(todo, device, console)
+    names = [run.name for run in todo]
+    if given.on == "local":
+        return Local(folder, at, console, ended=lambda name: told(folder, runs, name, suite.score))(names)
+    how = dict(pair.split("=", 1) for pair in given.how)
+    options = {key: yaml.safe_load(value) for key, value in how.items()}
+    return (schedulers.on_slurm if given.on == "slurm" else schedulers.on_ray)(folder, names, [], options)
+
+
+def quietly() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", ".*LeafSpec.*")
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+
+
+def plan(suite: Suite, runs: list[Run], states: dict[str, str], seconds: dict[tuple[str, str], float]) -> Table:
+    """A line for each variant and data set."""
+    made = Table("variant", "data", "rounds", "seeds", "minutes a run", box=None, pad_edge=False)
+    for variant, data in dict.fromkeys((run.variant, run.data) for run in runs):
+        of = [run for run in runs if (run.variant, run.data) == (variant, data)]
+        count = Counter(states[run.name] for run in of)
+        minutes = seconds.get((variant, data))
+        made.add_row(
+            variant,
+            data,
+            "" if of[0].rounds is None else f"{of[0].rounds:,}",
+            ", ".join(f"{n} {state}" for state, n in count.items()),
+            "" if minutes is None else f"{minutes / 60:.1f}",
+        )
+    return made
+
+
+def total(
+    todo: list[Run],
+    states: dict[str, str],
+    seconds: dict[tuple[str, str], float],
+    by: dict[str, Measuring],
+    at: list[Place],
+) -> str:
+    """One line: how many runs, and about how long all of them will take."""
+    work = sum(seconds[run.variant, run.data] for run in todo)
+    reference = sum(of.reference * of.sample for of in by.values())
+    minutes = (work / max(1, len(at)) + reference) / 60
+    words = [f"{len(todo)} runs to do, about {minutes:.0f} minutes"]
+    if at:
+        where = Counter(place.device for place in at)
+        words.append("on " + ", ".join(f"{device}, {n} at a time" if n > 1 else device for device, n in where.items()))
+    if reference:
+        words.append(f"{reference / 60:.0f} of them for features of real images, once")
+    if resumed := sum(states[run.name] == RESUME for run in todo):
+        words.append(f"{resumed} of the runs have begun, and take less")
+    if busy := sum(states[run.name] == BUSY for run in todo):
+        words.append(f"{busy} of them are under way in another process")
+    return ", ".join(words)
+
+
+def told(folder: Folder, runs: list[Run], name: str, score: str) -> str:
+    """What is said of a run that is done."""
+    result = folder.result(next(run for run in runs if run.name == name))
+    assert result is not None  # since it is done
+    final = result.final(score)
+    what = "diverged" if final is None else f"{score} {final.value:.4g}"
+    return f"{what}, {result.cost.seconds:.0f} s of training"
