@@ -26,18 +26,28 @@ class Column(NamedTuple):
 
 
 def columns(table: Table) -> list[Column]:
-    """What Markdown, LaTeX and the report show."""
+    """What Markdown and LaTeX show."""
+    return [*qualities(table), *costs()]
+
+
+def qualities(table: Table) -> list[Column]:
     metric = table.metric
     return [
         Column("rank", lambda row: dashed(row.final_rank), lambda row: place(row.final_rank)),
         Column("variant", lambda row: row.variant, lambda row: row.variant.lower()),
         Column(f"{metric} {arrow(metric)}", final, lambda row: row.final and row.final.value),
-        Column("at its best", lambda row: readable(row.best, missing="-"), lambda row: row.best and row.best.value),
-        Column("rank at its best", lambda row: dashed(row.best_rank), lambda row: place(row.best_rank)),
+        Column("best", lambda row: readable(row.best, missing="-"), lambda row: row.best and row.best.value),
+        Column("rank of best", lambda row: dashed(row.best_rank), lambda row: place(row.best_rank)),
         *(other(name) for name in table.others),
         Column("final - best", lambda row: signed(row.decline), lambda row: row.decline),
         Column("collapsed", lambda row: f"{row.collapsed}/{len(row.results)}", lambda row: row.collapsed / len(row.results)),
         Column("diverged", lambda row: f"{row.diverged}/{len(row.results)}", lambda row: row.diverged / len(row.results)),
+    ]
+
+
+def costs() -> list[Column]:
+    """Medians over seeds, but of memory the most."""
+    return [
         Column("images seen", lambda row: counted(row.images_seen), lambda row: row.images_seen),
         Column("training", lambda row: lasting(row.seconds), lambda row: row.seconds),
         Column("images/s", lambda row: f"{row.images_per_second:,.0f}", lambda row: row.images_per_second),
@@ -94,11 +104,14 @@ def lasting(seconds: float) -> str:
 
 
 def heading(table: Table) -> str:
-    """The measurement in a line."""
+    return f"{table.data} {measured(table)}"
+
+
+def measured(table: Table) -> str:
     by = table.protocol
     if by is None:
-        return f"{table.data} by {table.metric}"
-    return f"{table.data} by {table.metric}: {by.n_fake:,} samples, {by.n_real:,} real images ({by.split}), {by.extractor}"
+        return f"by {table.metric}"
+    return f"by {table.metric}: {by.n_fake:,} samples, {by.n_real:,} real images ({by.split}), {by.extractor}"
 
 
 def markdown(table: Table) -> str:

@@ -78,11 +78,17 @@ def ranks(means: Sequence[Mean | None], behind: Sequence[bool], greater: bool) -
 
 
 def decimals(value: float, half: float | None, alone: int = 4) -> int:
-    """As many as the interval deserves: two digits of it if it begins with 1 or 2, else one; `alone` of a lone number."""
-    if half:
-        place = floor(log10(half))
-        return max(0, (1 if half / 10**place < 2.95 else 0) - place)
-    return max(0, alone - ceil(log10(abs(value)))) if value else 0
+    """As many as the interval deserves: two digits of it if it begins with 1 or 2, else one, but three in all.
+
+    Args:
+        alone: digits of a number without an interval.
+    """
+    size = max(abs(value), half or 0.0)
+    digits = max(0, (3 if half else alone) - ceil(log10(size))) if size else 0
+    if not half:
+        return digits
+    place = floor(log10(half))
+    return max(digits, (1 if half / 10**place < 2.95 else 0) - place)
 
 
 def readable(of: Mean | None, join: str = " ± ", missing: str = "") -> str:
