@@ -53,6 +53,7 @@ def costs() -> list[Column]:
         Column("images/s", lambda row: f"{row.images_per_second:,.0f}", lambda row: row.images_per_second),
         Column("memory", lambda row: f"{row.memory_bytes / 2**20:,.0f} MiB", lambda row: row.memory_bytes),
         Column("weights", lambda row: counted(sum(row.weights.values())), lambda row: sum(row.weights.values())),
+        Column("of each player", each, lambda row: None),
     ]
 
 
@@ -62,6 +63,10 @@ def other(name: str) -> Column:
         lambda row: readable(row.others[name], missing="-"),
         lambda row: (found := row.others[name]) and found.value,
     )
+
+
+def each(row: Row) -> str:
+    return ", ".join(f"{player} {counted(count)}" for player, count in row.weights.items())
 
 
 def final(row: Row) -> str:

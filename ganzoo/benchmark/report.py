@@ -58,7 +58,9 @@ def section(table: Table, number: int, places: dict[str, int], names: dict[int, 
     """What the template shows of a table."""
     plots = []
     for metric in (table.metric, *table.others):
-        drawn = [plot(table, metric, against, places, f"s{number}-{metric}-{against}") for against in ("images_seen", "seconds")]
+        drawn = [
+            plot(table, metric, against, places, f"s{number}-{metric}-{against}") for against in ("images_seen", "seconds")
+        ]
         plots.append((short(metric, table), [Markup(svg) for svg in drawn if svg]))
     return {
         "id": f"s{number}",
@@ -167,12 +169,12 @@ def embedded(path: Path, side: int) -> str:
 def details(result: Result, metric: str) -> dict[str, Any]:
     """What is behind a run: its configuration as YAML; the stamps of its last score and of the run."""
     last: Stamped | None = (result.scores.get(metric) or [None])[-1]  # type: ignore[list-item]
+    stamps = {"cost": result.cost._asdict()} | (
+        {"protocol": asdict(last.protocol), "origin": asdict(last.origin)} if last else {}
+    )
     return {
         "config": yaml.safe_dump(result.config, sort_keys=False, allow_unicode=True),
-        "stamps": {
-            "cost": result.cost._asdict(),
-            **({"protocol": asdict(last.protocol), "origin": asdict(last.origin)} if last else {}),
-        },
+        "stamps": {name: {key: value.strip('"') for key, value in flat(stamp).items()} for name, stamp in stamps.items()},
     }
 
 
