@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 from io import StringIO
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -79,7 +80,7 @@ def average(lines: Sequence[Line]) -> Line | None:
 
 def draw(axes: Axes, place: int, lines: list[tuple[Result, Line]], seeds: int) -> None:
     """Thin seeds, their mean, and a mark where one diverged."""
-    how = {"color": colour(place), "gid": f"variant_{place}"}
+    how: dict[str, Any] = {"color": colour(place), "gid": f"variant_{place}"}
     dash = DASHES[place // COLOURS % len(DASHES)]
     for of, (x, y) in lines:
         if seeds > 1:
@@ -106,6 +107,7 @@ def dress(axes: Axes, metric: str, values: np.ndarray) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(INK)
     axes.tick_params(which="both", color=INK, labelcolor=INK, length=2.5)
+    axes.set_ylabel(metric, color=INK)
     axes.xaxis.label.set_color(INK)
 
 

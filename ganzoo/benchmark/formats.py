@@ -39,21 +39,21 @@ def qualities(table: Table) -> list[Column]:
         Column("best", lambda row: readable(row.best, missing="-"), lambda row: row.best and row.best.value),
         Column("rank of best", lambda row: dashed(row.best_rank), lambda row: place(row.best_rank)),
         *(other(name) for name in table.others),
-        Column("final - best", lambda row: signed(row.decline), lambda row: row.decline),
-        Column("collapsed", lambda row: f"{row.collapsed}/{len(row.results)}", lambda row: row.collapsed / len(row.results)),
-        Column("diverged", lambda row: f"{row.diverged}/{len(row.results)}", lambda row: row.diverged / len(row.results)),
     ]
 
 
 def costs() -> list[Column]:
-    """Medians over seeds, but of memory the most."""
+    """How surely it trains, and what it asks for: medians over seeds, but of memory the most."""
     return [
+        Column("final - best", lambda row: signed(row.decline), lambda row: row.decline),
+        Column("collapsed", lambda row: f"{row.collapsed}/{len(row.results)}", lambda row: row.collapsed / len(row.results)),
+        Column("diverged", lambda row: f"{row.diverged}/{len(row.results)}", lambda row: row.diverged / len(row.results)),
         Column("images seen", lambda row: counted(row.images_seen), lambda row: row.images_seen),
         Column("training", lambda row: lasting(row.seconds), lambda row: row.seconds),
         Column("images/s", lambda row: f"{row.images_per_second:,.0f}", lambda row: row.images_per_second),
         Column("memory", lambda row: f"{row.memory_bytes / 2**20:,.0f} MiB", lambda row: row.memory_bytes),
         Column("weights", lambda row: counted(sum(row.weights.values())), lambda row: sum(row.weights.values())),
-        Column("of each player", each, lambda row: None),
+        Column("of each player", each, each),
     ]
 
 

@@ -22,7 +22,6 @@ from ganzoo.metrics.stamp import Stamped
 
 SIDE, SMALL_SIDE, MANY = 400, 280, 100  # pixels of a picture; of one among more than so many
 STAGES = 4  # of training that the first seed shows
-LOSSLESS_BYTES = 24_000  # what a picture may take to be kept as it is
 
 
 def report(title: str, tables: Sequence[Table], about: dict[str, str]) -> str:
@@ -151,15 +150,12 @@ def caption(path: Path) -> str:
 
 
 def embedded(path: Path, side: int) -> str:
-    """A data URI of at most `side` pixels, without loss if it is small so."""
+    """A data URI of at most `side` pixels."""
+    file = io.BytesIO()
     with Image.open(path) as image:
-        image = image.convert("RGB")
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        for how in ({"lossless": True}, {"quality": 80}):
-            file = io.BytesIO()
-            image.save(file, format="WEBP", **how)
-            if file.tell() <= LOSSLESS_BYTES:
-                break
+        small = image.convert("RGB")
+        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small.save(file, format="WEBP", quality=85, method=2)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
