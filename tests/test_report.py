@@ -214,7 +214,23 @@ def test_hidden_things_of_a_reload_are_hidden(page):
     assert (page.locator("#s0 .curve.off").count() > 0) == (hidden > 0)
 
 
+def test_a_lone_run_with_nothing_to_show(browser, tmp_path):
+    (tmp_path / "report.html").write_text(report("T", tables([result("A", 0, 1.0)], KD), {}))
+    page = browser.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.locator("#differ").inner_text() == "0 of 1 settings differ."
+    page.close()
+    assert complaints == []
+
+
 # --- without a browser ---
+
+
+def test_tables_of_one_data_set_have_names_of_their_own():
+    made = report("T", tables([*seeds("A", 1.0), *seeds("B", 1.0, n_fake=5000)], KD), {})
+    assert re.findall("<h2>(.*?)</h2>", made)[:2] == ["MNIST (1)", "MNIST (2)"]
 
 
 def test_one_table_of_runs_without_pictures_or_scores():

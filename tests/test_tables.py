@@ -7,6 +7,7 @@ from math import sqrt
 import pytest
 
 from ganzoo.benchmark import formats
+from ganzoo.benchmark.columns import final
 from ganzoo.benchmark.results import Cost, Result
 from ganzoo.benchmark.statistics import Mean, Rank, mean, ranks, readable
 from ganzoo.benchmark.tables import tables
@@ -141,7 +142,7 @@ def test_a_diverged_seed_puts_behind_all_others():
     bad, frail, gone = table.rows
     assert frail.final.n == 2 and frail.best.n == 3 and (frail.diverged, frail.collapsed) == (1, 1)
     assert str(frail.best_rank) == "1" and str(gone.best_rank) == "3"
-    assert formats.final(frail).endswith(" *") and formats.final(gone) == "diverged" and "*" not in formats.final(bad)
+    assert final(frail).endswith(" *") and final(gone) == "diverged" and "*" not in final(bad)
     assert "good but frail: 1 of 3 seeds diverged; its final mean is over the other 2." in table.notes
     assert "gone: 3 of 3 seeds diverged; it has no final score." in table.notes
 

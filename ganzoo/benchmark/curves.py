@@ -119,12 +119,9 @@ def inlined(svg: str, places: dict[str, int], ident: str) -> str:
     svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
     svg = re.sub(r' font-family: [^;"]*;', "", svg)
     svg = re.sub(r'<g id="(?!variant_)[^"]*"', "<g", svg)
-    svg = re.sub(
-        r'<g id="variant_(\d+)">',
-        lambda found: f'<g class="curve" data-variant="{found[1]}"><title>{names[int(found[1])]}</title>',
-        svg,
-    )
+    svg = re.sub(r'<g id="variant_(\d+)"', r'<g class="curve" data-variant="\1"', svg)
     svg = re.sub(r'\bid="', f'id="{ident}-', svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{ident}-", svg)
     svg = re.sub(r"#fe000(\d)", r"var(--c\1)", svg)
-    return re.sub(r"\n\s*", "\n", svg).replace("xlink:href", "href").replace(INK, "var(--soft)").replace(GRID, "var(--line)")
+    svg = re.sub(r"\n\s*", "\n", svg).replace("xlink:href", "href").replace(INK, "var(--soft)").replace(GRID, "var(--line)")
+    return re.sub(r'data-variant="(\d+)">', lambda found: f"{found[0]}<title>{names[int(found[1])]}</title>", svg)

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from ganzoo.benchmark.columns import Column, costs, measured, qualities
 from ganzoo.benchmark.curves import COLOURS, plot
-from ganzoo.benchmark.formats import Column, costs, measured, qualities
 from ganzoo.benchmark.results import Result
 from ganzoo.benchmark.tables import Row, Table, unique
 from ganzoo.metrics.stamp import Stamped
@@ -31,9 +31,12 @@ def report(title: str, tables: Sequence[Table], about: dict[str, str]) -> str:
         about: what the reader is told of the benchmark: its command, commit, hardware, date.
     """
     runs = {f"r{i}": of for i, of in enumerate(of for table in tables for row in table.rows for of in row.results)}
-    names = {id(of): name for name, of in runs.items()}
     places = {variant: i for i, variant in enumerate(unique(row.variant for table in tables for row in table.rows))}
     side = SIDE if sum(1 for table in tables for _ in chosen(table)) <= MANY else SMALL_SIDE
+    twins = [[of for of in tables if of.data == table.data] for table in tables]  # of other protocols
+    called = [
+        of.data if len(same) == 1 else f"{of.data} ({same.index(of) + 1})" for of, same in zip(tables, twins, strict=True)
+    ]
     page = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -44,7 +47,7 @@ def report(title: str, tables: Sequence[Table], about: dict[str, str]) -> str:
     return page.render(
         title=title,
         about=about,
-        sections=[section(table, i, places, names, side) for i, table in enumerate(tables)],
+        sections=[{"name": called[i], **section(table, i, places, side)} for i, table in enumerate(tables)],
         second=next((name for name, of in runs.items() if of.variant != runs["r0"].variant), None),
         runs={name: label(of) for name, of in runs.items()},
         configs={name: flat(of.config) for name, of in runs.items()},
@@ -53,13 +56,11 @@ def report(title: str, tables: Sequence[Table], about: dict[str, str]) -> str:
     )
 
 
-def section(table: Table, number: int, places: dict[str, int], names: dict[int, str], side: int) -> dict[str, Any]:
+def section(table: Table, number: int, places: dict[str, int], side: int) -> dict[str, Any]:
     """What the template shows of a table."""
     plots = []
-    for metric in (table.metric, *table.others):
-        drawn = [
-            plot(table, metric, against, places, f"s{number}-{metric}-{against}") for against in ("images_seen", "seconds")
-        ]
+    for k, metric in enumerate((table.metric, *table.others)):
+        drawn = [plot(table, metric, against, places, f"s{number}-{k}-{against}") for against in ("images_seen", "seconds")]
         plots.append((short(metric, table), [Markup(svg) for svg in drawn if svg]))
     return {
         "id": f"s{number}",
@@ -69,7 +70,6 @@ def section(table: Table, number: int, places: dict[str, int], names: dict[int, 
         "cost": grid(costs(), table),
         "intervals": dict(zip([row.variant for row in table.rows], intervals(table), strict=True)),
         "places": places,
-        "names": names,
         "plots": [(metric, drawn) for metric, drawn in plots if drawn],
         "pictures": pictures(table, side),
     }
