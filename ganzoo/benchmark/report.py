@@ -182,5 +182,5 @@ def flat(config: Any, before: str = "") -> dict[str, str]:
         kinds = [str(item.get("class_path", "")).rpartition(".")[2] if isinstance(item, dict) else "" for item in config]
         items = [(kind if kind and kinds.count(kind) == 1 else str(i), config[i]) for i, kind in enumerate(kinds)]
     else:
-        return {before: json.dumps(config, default=str, ensure_ascii=False)}
+        return {before: json.dumps(config, default=str, ensure_ascii=False)} if before else {}
     return {k: v for key, value in items for k, v in flat(value, f"{before}.{key}" if before else key).items()}
