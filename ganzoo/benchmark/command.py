@@ -3,9 +3,13 @@
 import argparse
 import hashlib
 import logging
+import os
+import platform
+import re
 import warnings
 from collections import Counter
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -13,11 +17,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from ganzoo.benchmark import schedulers
+from ganzoo.benchmark import formats, schedulers, tables
 from ganzoo.benchmark.estimate import Measuring, costs, measuring, prepare
 from ganzoo.benchmark.folder import BUSY, DONE, RESUME, Folder
+from ganzoo.benchmark.report import report
+from ganzoo.benchmark.results import Result
 from ganzoo.benchmark.runner import Local, Place, places
+from ganzoo.benchmark.statistics import readable
 from ganzoo.benchmark.suite import SUITES, Run, Suite, merged, read
+from ganzoo.data.cache import replacing
 
 DESCRIPTION = """Variants x data x seeds, all with one budget, measured by one protocol: a table that can be believed.
 
@@ -47,11 +55,65 @@ def benchmark_command(arguments: list[str]) -> None:
         failures = play(suite, runs, folder, given, console)
         if given.plan:
             return
-    print(runs and suite.title)
+    tabulate(suite, runs, folder, " ".join(["ganzoo benchmark", *arguments]), console)
     if failures:
-        raise ValueError(
-            f"{len(failures)} of {len(runs)} runs failed, and are tried again by the same command: {', '.join(failures)}"
-        )
+        names = ", ".join(failures)
+        raise ValueError(f"{len(failures)} of {len(runs)} runs failed, and are tried again by the same command: {names}")
+
+
+def tabulate(suite: Suite, runs: list[Run], folder: Folder, command: str, console: Console) -> None:
+    """The tables of all runs that are done, into the folder and, in short, onto the terminal.
+
+    Raises:
+        ValueError: none is.
+    """
+    results = [result for run in runs if (result := folder.result(run))]
+    if not results:
+        raise ValueError(f"there is nothing to tabulate yet: no run in {folder.path} is done")
+    made = tables.tables(results, suite.score)
+    files = {
+        "table.md": "\n".join(map(formats.markdown, made)),
+        "table.csv": formats.csv(made),
+        "table.tex": "\n".join(map(formats.latex, made)),
+        "runs.csv": formats.runs(results, suite.score),
+        "report.html": report(suite.title or suite.name, made, about(command, results)),
+    }
+    for name, text in files.items():
+        with replacing(folder.path / name) as file:
+            file.write(text.encode())
+    for table in made:
+        console.print(in_short(table))
+        console.print("\n".join(table.notes), highlight=False, markup=False)
+    console.print(f"{', '.join(files)}: {folder.path}", highlight=False, soft_wrap=True)
+
+
+def about(command: str, results: list[Result]) -> dict[str, str]:
+    """What a reader needs to make the tables again."""
+    costs = [result.cost for result in results]
+    return {
+        "command": command,
+        "commit": ", ".join(dict.fromkeys(str(cost.commit) for cost in costs)),
+        "hardware": ", ".join(dict.fromkeys(f"{cost.devices} x {cost.device}, {cost.threads} threads" for cost in costs)),
+        "processor": processor(),
+        "torch": ", ".join(dict.fromkeys(cost.torch for cost in costs)),
+        "date": date.today().isoformat(),
+    }
+
+
+def processor() -> str:
+    """This machine's."""
+    cpuinfo = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.is_file() else None
+    return f"{named[1] if named else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def in_short(of: tables.Table) -> Table:
+    """For a terminal: places and scores."""
+    made = Table("rank", "variant", f"final {of.metric}", "best", "collapsed", "images/s", box=None, pad_edge=False)
+    for row in of.rows:
+        values = [readable(row.final, missing="diverged"), readable(row.best), f"{row.collapsed} of {len(row.results)}"]
+        made.add_row(str(row.final_rank or ""), row.variant, *values, f"{row.images_per_second:,.0f}")
+    return made
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -138,7 +200,7 @@ def plan(suite: Suite, runs: list[Run], states: dict[str, str], seconds: dict[tu
             data,
             "" if of[0].rounds is None else f"{of[0].rounds:,}",
             ", ".join(f"{n} {state}" for state, n in count.items()),
-            "" if minutes is None else f"{minutes / 60:.1f}",
+            "?" if minutes is None else f"{minutes / 60:.1f}",
         )
     return made
 
@@ -151,7 +213,7 @@ def total(
     at: list[Place],
 ) -> str:
     """One line: how many runs, and about how long all of them will take."""
-    work = sum(seconds[run.variant, run.data] for run in todo)
+    work = sum(seconds.get((run.variant, run.data), 0.0) for run in todo)
     reference = sum(of.reference * of.sample for of in by.values())
     minutes = (work / max(1, len(at)) + reference) / 60
     words = [f"{len(todo)} runs to do, about {minutes:.0f} minutes"]
