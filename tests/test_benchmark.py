@@ -1,5 +1,6 @@
 """Suites and their runs: plans, resumption, two processes in one folder, what fails and what diverges."""
 
+import csv
 import json
 import os
 import signal
@@ -159,8 +160,9 @@ def test_there_is_no_such_suite():
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SUITES.glob("*.yaml")))
-def test_bundled_suites_can_be_run(name):
-    runs = read(name, []).runs()
+def test_bundled_suites_can_be_run(name, tiny_data):
+    root = [] if name == "smoke" else ["--data.root", str(tiny_data)]
+    runs = read(name, root).runs()
     assert len({run.name for run in runs}) == len(runs)
     header = (SUITES / f"{name}.yaml").read_text()
     assert f"ganzoo benchmark {name}" in header
@@ -184,6 +186,25 @@ def test_a_suite_from_end_to_end(inside, capsys):
     command()
     assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("version_*/*")} == before, "nothing is run again"
     assert "to do" not in capsys.readouterr().err
+
+
+def test_tables_of_what_is_there(inside, capsys):
+    with pytest.raises(ValueError, match="nothing to tabulate yet"):
+        command("--table")
+    folder = command("--seeds", "0", "1", "2")
+    told = capsys.readouterr().err
+    assert "rank" in told and "WGAN" in told
+    rows = list(csv.DictReader((folder.path / "table.csv").open()))
+    finals = {row["variant"]: float(row["final"]) for row in rows}
+    each = list(csv.DictReader((folder.path / "runs.csv").open()))
+    for variant, final in finals.items():
+        assert final == pytest.approx(sum(float(row["final"]) for row in each if row["variant"] == variant) / 3)
+    about = json.loads((folder.path / "about.json").read_text())
+    assert about["command"].startswith("ganzoo benchmark two.yaml")
+    for name in ("table.md", "table.tex", "report.html"):
+        assert "WGAN" in (folder.path / name).read_text()
+    command("--table", "--variants", "GAN")
+    assert "WGAN" not in (folder.path / "table.md").read_text()
 
 
 def test_the_plan_alone_runs_nothing(inside, capsys):

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import logging
 import os
 import platform
@@ -71,19 +72,22 @@ def tabulate(suite: Suite, runs: list[Run], folder: Folder, command: str, consol
     if not results:
         raise ValueError(f"there is nothing to tabulate yet: no run in {folder.path} is done")
     made = tables.tables(results, suite.score)
+    told = about(command, results)
     files = {
         "table.md": "\n".join(map(formats.markdown, made)),
         "table.csv": formats.csv(made),
         "table.tex": "\n".join(map(formats.latex, made)),
         "runs.csv": formats.runs(results, suite.score),
-        "report.html": report(suite.title or suite.name, made, about(command, results)),
+        "report.html": report(suite.title or suite.name, made, told),
+        "about.json": json.dumps({"suite": suite.name, "title": suite.title} | told, indent=1) + "\n",
     }
     for name, text in files.items():
         with replacing(folder.path / name) as file:
             file.write(text.encode())
     for table in made:
         console.print(in_short(table))
-        console.print("\n".join(table.notes), highlight=False, markup=False)
+        for note in table.notes:
+            console.print(note, highlight=False, markup=False)
     console.print(f"{', '.join(files)}: {folder.path}", highlight=False, soft_wrap=True)
 
 

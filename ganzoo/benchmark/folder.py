@@ -36,7 +36,7 @@ class Folder:
         """To be held while the run is under way; the system frees it however its holder ends."""
         path = self.path / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path, timeout=0)
+        return FileLock(path, timeout=0, thread_local=False)
 
     def state(self, name: str) -> str:
         """DONE (which a run that diverged is too), BUSY, RESUME, DAMAGED or NEW."""
