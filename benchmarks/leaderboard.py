@@ -43,8 +43,8 @@ def leaderboard(folder: Path) -> str:
     where = folder.relative_to(REPOSITORY)
     found = rows(folder)
     lines = [
-        f"**{about['title']}**, by `{found[0]['metric']}` (less is better, means of {found[0]['seeds']} seeds ± 95 % intervals). "
-        f"`{about['command']}`, commit {about['commit']}, {about['processor']}, {about['hardware']} a run, torch "
+        f"**{about['title']}**, by `{found[0]['metric']}` (less is better; means of {found[0]['seeds']} seeds ± 95 % "
+        f"intervals). `{about['command']}`, commit {about['commit']}, {about['processor']}, {about['hardware']} a run, torch "
         f"{about['torch']}, {about['date']}. All of it: [{where}]({where}).",
         "",
         "| rank | variant | final | best | collapsed | images seen | minutes | images/s |",

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -48,7 +50,7 @@ def inside(monkeypatch):
     class Played:
         def __init__(self, folder, name, place, options):
             try:
-                self.returncode = worker.work(folder.path, name, [*options, *place.options()])
+                self.returncode = worker.work(folder.path, name, [*options, *(place.options() if place else [])])
             except SystemExit as end:
                 self.returncode = end.code
             folder.log(name).parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +65,7 @@ def inside(monkeypatch):
             pass
 
     monkeypatch.setattr("ganzoo.benchmark.runner.launch", Played)
+    monkeypatch.setattr("ganzoo.benchmark.schedulers.launch", Played)
 
 
 def write(**changes) -> str:
@@ -328,6 +331,47 @@ def test_places():
     assert Place("cuda:1", 4).environment()["CUDA_VISIBLE_DEVICES"] == "1"
     with pytest.raises(ValueError, match="cuda:99 is not here: cpu"):
         places(["cuda:99"])
+
+
+def test_runs_as_a_job_array(inside, monkeypatch):
+    """submitit's executor that plays jobs here and now stands for SLURM."""
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.setattr("submitit.AutoExecutor", partial(submitit.AutoExecutor, cluster="debug"))
+    monkeypatch.setattr("ganzoo.WGAN.after_turn", lambda *_: (_ for _ in ()).throw(ValueError("broken")))
+    with pytest.raises(ValueError, match=r"2 of 4 runs failed, .*: WGAN-digits-0, WGAN-digits-1"):
+        command("--on", "slurm", "--with", "timeout_min=5")
+    assert Folder(Path("runs/two")).state("GAN-digits-1") == DONE
+
+
+def test_runs_as_tasks_of_ray(inside, monkeypatch):
+    """A stand-in for Ray: what it is asked for, and that its tasks play the runs."""
+    asked = []
+
+    class Task:
+        def __init__(self, play):
+            self.play = play
+
+        def remote(self, *given):
+            return lambda: self.play(*given)
+
+    def remote(**resources):
+        asked.append(resources)
+        return Task
+
+    ray = SimpleNamespace(init=lambda **_: None, remote=remote, get=lambda job: job())
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    folder = command("--on", "ray", "--with", "num_cpus=2")
+    assert [folder.state(run.name) for run in made("two", SAID).runs()] == [DONE] * 4
+    assert asked == [{"num_cpus": 2, "num_gpus": min(1, torch.cuda.device_count())}]
+
+
+def test_a_scheduler_that_is_not_installed(inside, monkeypatch):
+    for name in ("ray", "submitit"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ValueError, match="pip install ray"):
+        command("--on", "ray")
+    with pytest.raises(ValueError, match="pip install submitit"):
+        command("--on", "slurm")
 
 
 # --- in processes ---

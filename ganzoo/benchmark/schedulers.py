@@ -16,24 +16,20 @@ def played_alone(out: Path, name: str, options: Sequence[str]) -> int:
     return launch(Folder(out), name, None, options).wait()
 
 
-def on_slurm(
-    folder: Folder, names: Sequence[str], options: Sequence[str], how: dict[str, Any], cluster: str | None = None
-) -> dict[str, str]:
+def on_slurm(folder: Folder, names: Sequence[str], options: Sequence[str], how: dict[str, Any]) -> dict[str, str]:
     """One job array, a task for each run; waits for all of them.
 
     Args:
         how: submitit's parameters: `slurm_partition`, `timeout_min`, `gpus_per_node`, `slurm_array_parallelism` ...
-        cluster: submitit's; None finds SLURM.
     """
     try:
         import submitit
     except ImportError:
         raise ValueError("--on slurm needs submitit: pip install submitit") from None
-    executor = submitit.AutoExecutor(folder.path / "slurm", cluster=cluster)
+    executor = submitit.AutoExecutor(folder.path / "slurm")
     executor.update_parameters(**{"name": folder.path.name} | how)
-    jobs = executor.map_array(
-        played_alone, *zip(*((folder.path.absolute(), name, list(options)) for name in names), strict=True)
-    )
+    n = len(names)
+    jobs = executor.map_array(played_alone, [folder.path.absolute()] * n, names, [list(options)] * n)
     return waited({name: job.result for name, job in zip(names, jobs, strict=True)}, folder)
 
 
