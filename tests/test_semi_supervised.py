@@ -81,7 +81,7 @@ def test_generator_loss_matches_mean_features():
     answers = iter([torch.tensor([[1.0, 2.0], [3.0, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 4.0]])])
     of.discriminator.features = lambda x: next(answers)
     terms = of.generator_loss(X, X, LABEL)
-    assert terms["features"].item() == pytest.approx((2 - 0.5) ** 2 + (1 - 2) ** 2)
+    assert terms["features"].item() == pytest.approx(((2 - 0.5) ** 2 + (1 - 2) ** 2) / 2)
 
 
 # --- the classifier ---

@@ -73,7 +73,8 @@ class SemiSupervisedGAN(Duel):
         features: Any = self.discriminator.features  # f(x)
         with torch.no_grad():
             target = features(real)
-        return {"features": feature_matching(target, features(self.fake(len(real))))}
+        # Over the number of features, as the authors have it: beside Adam's epsilon a loss's size is not indifferent.
+        return {"features": feature_matching(target, features(self.fake(len(real)))) / target.shape[1]}
 
     def realness(self, x: Tensor, *label: Tensor) -> Tensor:
         """log Z(x), of which D(x) is the sigmoid."""
