@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import re
+import sys
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -53,7 +54,11 @@ def benchmark_command(arguments: list[str]) -> None:
     failures: dict[str, str] = {}
     if not given.table:
         folder.refuse_others(runs)
-        failures = play(suite, runs, folder, given, console)
+        try:
+            failures = play(suite, runs, folder, given, console)
+        except KeyboardInterrupt:
+            console.print("stopped: the same command goes on from here")
+            sys.exit(130)
         if given.plan:
             return
     tabulate(suite, runs, folder, " ".join(["ganzoo benchmark", *arguments]), console)
@@ -159,31 +164,41 @@ def logged(run: Run, project: str, out: Path) -> Run:
 
 def play(suite: Suite, runs: list[Run], folder: Folder, given: argparse.Namespace, console: Console) -> dict[str, str]:
     """Show the plan, and do what is to be done; why those runs failed that did."""
+    if given.how and given.on == "local":
+        raise ValueError("--with is for --on slurm or --on ray")
     states = {run.name: folder.state(run.name) for run in runs}
     todo = [run for run in runs if states[run.name] != DONE]
     at = places(given.devices) if given.on == "local" else []
     if todo:
         quietly()
         device = torch.device(at[0].device if at else "cpu")
-        threads = torch.get_num_threads()
-        torch.set_num_threads(at[0].threads if at else threads)
-        with console.status("how long will it take?"):
-            by = {run.data: measuring(run, device) for run in {run.data: run for run in todo}.values()}
-            seconds = costs(todo, folder, suite.points, by, device)
-        torch.set_num_threads(threads)
-        console.print(plan(suite, runs, states, seconds))
-        console.print(total(todo, states, seconds, by, at), highlight=False)
+        by, seconds = estimated(todo, runs, folder, suite.points, at, console) if at else ({}, {})
+        console.print(plan(runs, states, seconds))
+        console.print(total(todo, states, seconds, by, at), highlight=False, soft_wrap=True)
     if not todo or given.plan:
         return {}
     folder.write(runs)
-    if given.on != "slurm":
-        prepare(todo, device, console)
     names = [run.name for run in todo]
     if given.on == "local":
+        prepare(todo, device, console)
         return Local(folder, at, console, ended=lambda name: told(folder, runs, name, suite.score))(names)
     how = dict(pair.split("=", 1) for pair in given.how)
     options = {key: yaml.safe_load(value) for key, value in how.items()}
     return (schedulers.on_slurm if given.on == "slurm" else schedulers.on_ray)(folder, names, [], options)
+
+
+def estimated(
+    todo: list[Run], runs: list[Run], folder: Folder, points: int, at: list[Place], console: Console
+) -> tuple[dict[str, Measuring], dict[tuple[str, str], float]]:
+    """What evaluations take, by data set, and runs, by variant and data set, in seconds on the first of these places."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(at[0].threads)
+    device = torch.device(at[0].device)
+    with console.status("how long will it take?"):
+        by = {run.data: measuring(run, device) for run in {run.data: run for run in todo}.values()}
+        seconds = costs(todo, runs, folder, points, by, device)
+    torch.set_num_threads(threads)
+    return by, seconds
 
 
 def quietly() -> None:
@@ -192,7 +207,7 @@ def quietly() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
 
 
-def plan(suite: Suite, runs: list[Run], states: dict[str, str], seconds: dict[tuple[str, str], float]) -> Table:
+def plan(runs: list[Run], states: dict[str, str], seconds: dict[tuple[str, str], float]) -> Table:
     """A line for each variant and data set."""
     made = Table("variant", "data", "rounds", "seeds", "minutes a run", box=None, pad_edge=False)
     for variant, data in dict.fromkeys((run.variant, run.data) for run in runs):
@@ -219,9 +234,9 @@ def total(
     """One line: how many runs, and about how long all of them will take."""
     work = sum(seconds.get((run.variant, run.data), 0.0) for run in todo)
     reference = sum(of.reference * of.sample for of in by.values())
-    minutes = (work / max(1, len(at)) + reference) / 60
-    words = [f"{len(todo)} runs to do, about {minutes:.0f} minutes"]
+    words = [f"{len(todo)} runs to do"]
     if at:
+        words.append(f"about {(work / len(at) + reference) / 60:.0f} minutes")
         where = Counter(place.device for place in at)
         words.append("on " + ", ".join(f"{device}, {n} at a time" if n > 1 else device for device, n in where.items()))
     if reference:

@@ -106,12 +106,12 @@ def measured_by(run: Run, device: torch.device) -> tuple[Extractor, SampleImages
 
 
 def costs(
-    runs: Sequence[Run], folder: Folder, points: int, by: dict[str, Measuring], device: torch.device
+    todo: Sequence[Run], runs: Sequence[Run], folder: Folder, points: int, by: dict[str, Measuring], device: torch.device
 ) -> dict[tuple[str, str], float]:
     """Seconds of each variant's run on each data set; of one that fails in its first rounds, nothing: the run itself will say
     why."""
     found = {}
-    for run in {(run.variant, run.data): run for run in runs}.values():
+    for run in {(run.variant, run.data): run for run in todo}.values():
         evaluations = points * run.config["evaluation"].get("n", 10_000) * by[run.data].sample
         with suppress(Exception):
             found[run.variant, run.data] = START + evaluations + training(run, runs, folder, device)
