@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ganzoo.metrics import stamp
 from ganzoo.metrics.stamp import Stamped
 
+CHILD = [sys.executable, "-m", "ganzoo.tune.child"]
 PAUSE = 0.5  # seconds between two looks at a run's scores
 GRACE = 20.0  # seconds that it has to end by itself
 
@@ -32,7 +33,7 @@ def play(arguments: list[str], folder: Path, metric: str, tell: Callable[[int, S
     Args:
         folder: takes the run folder, and all that the run says in `log.txt`.
     """
-    command = [sys.executable, "-m", "ganzoo.tune.child", *arguments, "--runs", str(folder)]
+    command = [*CHILD, *arguments, "--runs", str(folder)]
     with (folder / "log.txt").open("wb") as log:
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     told = 0
