@@ -156,6 +156,18 @@ def test_a_run_that_diverges_keeps_its_account_and_checkpoints(folder):
     assert ["last" in artifact.aliases for artifact in run.artifacts][-1]
 
 
+def test_a_run_that_is_stopped_keeps_its_checkpoints(folder, monkeypatch):
+    def after_turn(game: ganzoo.Game, player: str) -> None:
+        if game.global_step == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ganzoo.GAN, "after_turn", after_turn)
+    with pytest.raises(SystemExit):
+        main([*RUN, "--checkpoints.every_steps", "2"])
+    [last] = logged(folder).artifacts
+    assert json.loads(last.metadata)["round"] == 2
+
+
 def test_a_run_says_where_it_belongs_and_goes_on_by_its_id(folder):
     belongs = ["--trainer.logger.project", "zoo", "--trainer.logger.group", "few", "--trainer.logger.job_type", "bench"]
     called = ["--trainer.logger.name", "first", "--trainer.logger.tags", "[a, b]", "--trainer.logger.id", "one"]
