@@ -117,6 +117,7 @@ def test_worse_than_the_median_is_pruned(out, played):
     states = [row["state"] for row in table(out)]
     assert states[:5] == ["finished"] * 5
     assert "pruned" in states[5:]
+    assert {row["images_seen"] for row in table(out) if row["state"] == "pruned"} == {"16"}, "by the second of three scores"
     best = min(float(of["model.lr"]) for of in played)
     assert f"{best:.6g}" in (out / "best.yaml").read_text().splitlines()[0]
 

@@ -18,10 +18,11 @@ FILE is YAML, such as:
   score: fd_effnet_lite0             # its last value decides; without it the config's evaluation.best
   trials: 20
 
-Every trial is a run in a process of its own. One whose k-th score is worse than the median of the others' k-th is
-stopped; one that diverges or fails is noted with its reason, and the study goes on. All is kept in the folder --out:
-stopped anywhere and started again by the same command, it goes on with the trial that was cut off. Started twice at
-once on the same machine, the two share the trials. At the end best.yaml, a whole config, and trials.csv lie there."""
+Every trial is a run in a process of its own. Once five have finished, one whose second or later score is worse than
+the median of theirs is stopped; one that diverges or fails is noted with its reason, and the study goes on. All is kept
+in the folder --out: stopped anywhere and started again by the same command, it goes on with the trial that was cut off.
+Started twice at once on the same machine, the two share the trials. At the end best.yaml, a whole config, and
+trials.csv lie there."""
 
 
 def tune_command(arguments: list[str]) -> None:

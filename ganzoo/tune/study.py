@@ -24,6 +24,7 @@ from ganzoo.tune.plan import Plan
 from ganzoo.tune.runs import Outcome
 
 STARTUP = 5  # finished trials before one is pruned
+WARMUP = 2  # the score from which on one is: the first says little of a game that has just begun
 PATIENCE = 3  # failures before the first success, after which there is no going on
 AGAIN = "again"  # attribute of a trial that repeats one that was cut off: the number of that one
 
@@ -50,7 +51,7 @@ class Tuning:
                 ),
                 study_name=plan.name,
                 direction="maximize" if greater_is_better(plan.score) else "minimize",
-                pruner=optuna.pruners.MedianPruner(STARTUP) if pruning else optuna.pruners.NopPruner(),
+                pruner=optuna.pruners.MedianPruner(STARTUP, WARMUP) if pruning else optuna.pruners.NopPruner(),
                 load_if_exists=True,
             )
             tuned = {"score": plan.score, "config": plan.content, "ranges": {name: str(of) for name, of in plan.ranges.items()}}
