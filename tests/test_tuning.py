@@ -169,11 +169,10 @@ def test_two_processes_share_the_work(out, played):
 
 def test_another_study_is_not_spoiled(out, played, capsys):
     main(["tune", "small.yaml"])
-    for change in (["--model.latent_dim", "3"], []):
-        if not change:
-            Path("small.yaml").write_text(FILE.replace("1e-5", "1e-4"))
+    Path("other.yaml").write_text(FILE.replace("1e-5", "1e-4"))
+    for other in (["small.yaml", "--model.latent_dim", "3"], ["other.yaml"]):
         with pytest.raises(SystemExit):
-            main(["tune", "small.yaml", "--trials", "9", *change])
+            main(["tune", *other, "--trials", "9", "--out", str(out)])
     said = capsys.readouterr().err
     assert "another config: give another --out" in said
     assert "another ranges: give another --out" in said

@@ -49,7 +49,7 @@ class Tuning:
                 storage=optuna.storages.RDBStorage(
                     f"sqlite:///{out / 'study.db'}", engine_kwargs={"connect_args": {"timeout": 60}}
                 ),
-                study_name=plan.name,
+                study_name="ganzoo",  # one in a folder, whatever the file is called
                 direction="maximize" if greater_is_better(plan.score) else "minimize",
                 pruner=optuna.pruners.MedianPruner(STARTUP, WARMUP) if pruning else optuna.pruners.NopPruner(),
                 load_if_exists=True,
@@ -156,7 +156,7 @@ class Tuning:
         return min(finished, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
     def state(self, trial: FrozenTrial) -> str:
-        return trial.user_attrs.get("outcome") or ("cut off" if trial.number in self.cut_off() else trial.state.name.lower())
+        return "cut off" if trial.number in self.cut_off() else trial.user_attrs.get("outcome", trial.state.name.lower())
 
     def write(self) -> None:
         """best.yaml and trials.csv, as of now."""
