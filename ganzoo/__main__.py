@@ -18,6 +18,7 @@ Train, measure and compare generative adversarial networks.
             or of two folders of images:  ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0
   compare   a table of runs by their scores:   ganzoo compare RUN RUN ...
   benchmark variants x data x seeds, and a table of what they reach:  ganzoo benchmark smoke
+  tune      good values of a config's options: ganzoo tune dcgan_digits.yaml --trials 20
   list      the variants: name, paper, year, parameters, configs
 
   ganzoo COMMAND --help     the command's options
@@ -25,7 +26,7 @@ Train, measure and compare generative adversarial networks.
   --traceback               show where an error came from (as does GANZOO_TRACEBACK=1)
   --version                 print the version
 """
-COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "compare", "benchmark", "list"]
+COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "compare", "benchmark", "tune", "list"]
 
 
 def main(arguments: list[str] | None = None) -> None:

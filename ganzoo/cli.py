@@ -1,4 +1,4 @@
-"""The commands: fit, validate and test through LightningCLI; sample; list."""
+"""The commands: fit, validate and test through LightningCLI; sample; list; the way to the others."""
 
 import argparse
 import json
@@ -51,6 +51,10 @@ def run(command: str, arguments: list[str]) -> None:
         benchmark_command(arguments)
     elif command == "compare":
         scoring.compare_command(arguments)
+    elif command == "tune":
+        from ganzoo.tune.command import tune_command  # which needs this module
+
+        tune_command(arguments)
     else:
         train([command, *with_configs_found(arguments)])
 

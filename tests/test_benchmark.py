@@ -370,7 +370,7 @@ def test_a_scheduler_that_is_not_installed(inside, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ValueError, match="pip install ray"):
         command("--on", "ray")
-    with pytest.raises(ValueError, match="pip install submitit"):
+    with pytest.raises(ValueError, match="pip install 'submitit"):
         command("--on", "slurm")
 
 

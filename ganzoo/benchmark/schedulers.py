@@ -25,7 +25,7 @@ def on_slurm(folder: Folder, names: Sequence[str], options: Sequence[str], how: 
     try:
         import submitit
     except ImportError:
-        raise ValueError("--on slurm needs submitit: pip install submitit") from None
+        raise ValueError("--on slurm needs submitit: pip install 'submitit>=1.5'") from None
     executor = submitit.AutoExecutor(folder.path / "slurm")
     executor.update_parameters(**{"name": folder.path.name} | how)
     n = len(names)

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import WandbLogger
 
 import ganzoo
 from ganzoo.callbacks.collapse import CollapseWatch, weights_of
@@ -24,8 +25,9 @@ class Budget(L.Callback):
 
     `cost.json` in the run folder says at the end how it ended (`finished`, or `diverged` if an evaluation met NaN or infinity),
     rounds, real images seen, seconds, images per second, memory, weights, what the collapse watch saw last, and on which
-    device. The seconds are training's own, without evaluations, those of a resumed run's earlier parts added. The memory is,
-    on a GPU, the most that training's tensors took; elsewhere the most that the whole process took.
+    device; W&B shows the same in its table of runs. The seconds are training's own, without evaluations, those of a resumed
+    run's earlier parts added. The memory is, on a GPU, the most that training's tensors took; elsewhere the most that the
+    whole process took.
 
     Args:
         minutes: of training; None for as long as `max_steps` says.
@@ -112,6 +114,9 @@ class Budget(L.Callback):
         }
         with replacing(self._path) as file:
             file.write(json.dumps(cost, indent=1).encode())
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.summary.update(cost)
 
     # --- the state of a run ---
 

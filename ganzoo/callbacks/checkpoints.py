@@ -5,6 +5,9 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
+from ganzoo.callbacks.evaluation import Evaluation
+from ganzoo.loggers import Wandb
+
 
 class Checkpoints(Checkpoint):
     """Writes `checkpoints/last.ckpt` into the run folder every `every_steps` rounds and at the end of training.
@@ -36,4 +39,9 @@ class Checkpoints(Checkpoint):
     def save(self, trainer: L.Trainer) -> None:
         self.last = self.folder / "last.ckpt"
         trainer.save_checkpoint(self.last, weights_only=False)
-        self._saved_at = trainer.global_step
+        self._saved_at = step = trainer.global_step
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        measured = [score for each in callbacks if isinstance(each, Evaluation) for score in each.scores]
+        for logger in trainer.loggers:
+            if isinstance(logger, Wandb):
+                logger.keep(self.last, "last", step, [score for score in measured if score.origin.step == step])

@@ -10,6 +10,7 @@ from ganzoo.callbacks.budget import Budget
 from ganzoo.data.base import DataModule
 from ganzoo.evaluation import Evaluator, evaluate, split_of
 from ganzoo.game import Game
+from ganzoo.loggers import Wandb
 from ganzoo.metrics import stamp
 from ganzoo.metrics.features import extractor
 from ganzoo.metrics.scores import asked, greater_is_better, refuse_too_few, reported
@@ -123,7 +124,11 @@ class Evaluation(L.Callback):
         value = -value if greater_is_better(self.best) else value
         if self._lowest is None or value < self._lowest:
             self._lowest = value
-            trainer.save_checkpoint(self.folder / "checkpoints" / "best.ckpt", weights_only=False)
+            path = self.folder / "checkpoints" / "best.ckpt"
+            trainer.save_checkpoint(path, weights_only=False)
+            for logger in trainer.loggers:
+                if isinstance(logger, Wandb):
+                    logger.keep(path, "best", trainer.global_step, self.scores)
 
     def state_dict(self) -> dict[str, Any]:
         return {"lowest": self._lowest, "best": self.best, "times": self._times}
