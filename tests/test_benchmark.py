@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import wandb
 import yaml
 from rich.console import Console
 
 from ganzoo.benchmark import worker
-from ganzoo.benchmark.command import benchmark_command
+from ganzoo.benchmark.command import benchmark_command, logged
 from ganzoo.benchmark.folder import BUSY, DAMAGED, DONE, NEW, RESUME, Folder
 from ganzoo.benchmark.results import cost_of, curves, versions
 from ganzoo.benchmark.runner import Local, Place, places
@@ -331,6 +332,20 @@ def test_places():
     assert Place("cuda:1", 4).environment()["CUDA_VISIBLE_DEVICES"] == "1"
     with pytest.raises(ValueError, match="cuda:99 is not here: cpu"):
         places(["cuda:99"])
+
+
+def test_a_suite_is_a_project_of_wandb(inside, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folder = command("--wandb", "--variants", "GAN", "--seeds", "0")
+    wandb.finish()
+    run, _, other, _ = made("two", SAID).runs()
+    first = yaml.safe_load(folder.config(run.name).read_text())["trainer"]["logger"]["init_args"]
+    assert (first["project"], first["group"], first["name"]) == ("two", "GAN-digits", "GAN-digits-0")
+    again, second = (logged(one, "two", folder.path).config["trainer"]["logger"]["init_args"] for one in (run, other))
+    assert first == again, "a run that goes on does so in the same W&B run"
+    assert (first["group"], first["id"]) != (second["group"], second["id"])
+    assert len(list(folder.path.glob("GAN-digits-0/version_0/wandb/offline-run-*"))) == 1
 
 
 def test_runs_as_a_job_array(inside, monkeypatch):
