@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import sys
 import warnings
 from collections import Counter
@@ -23,7 +24,7 @@ from ganzoo.benchmark import formats, schedulers, tables
 from ganzoo.benchmark.estimate import Measuring, costs, measuring, prepare
 from ganzoo.benchmark.folder import BUSY, DONE, RESUME, Folder
 from ganzoo.benchmark.report import report
-from ganzoo.benchmark.results import Result
+from ganzoo.benchmark.results import Cost, Result
 from ganzoo.benchmark.runner import Local, Place, places
 from ganzoo.benchmark.statistics import readable
 from ganzoo.benchmark.suite import SUITES, Run, Suite, merged, read
@@ -61,7 +62,8 @@ def benchmark_command(arguments: list[str]) -> None:
             sys.exit(130)
         if given.plan:
             return
-    tabulate(suite, runs, folder, " ".join(["ganzoo benchmark", *arguments]), console)
+    command = shlex.join(["ganzoo", "benchmark", *(word for word in arguments if word != "--table")])
+    tabulate(suite, runs, folder, command, console)
     if failures:
         names = ", ".join(failures)
         raise ValueError(f"{len(failures)} of {len(runs)} runs failed, and are tried again by the same command: {names}")
@@ -102,11 +104,17 @@ def about(command: str, results: list[Result]) -> dict[str, str]:
     return {
         "command": command,
         "commit": ", ".join(dict.fromkeys(str(cost.commit) for cost in costs)),
-        "hardware": ", ".join(dict.fromkeys(f"{cost.devices} x {cost.device}, {cost.threads} threads" for cost in costs)),
+        "hardware": ", ".join(dict.fromkeys(hardware(cost) for cost in costs)),
         "processor": processor(),
         "torch": ", ".join(dict.fromkeys(cost.torch for cost in costs)),
         "date": date.today().isoformat(),
     }
+
+
+def hardware(cost: Cost) -> str:
+    """Of one run."""
+    threads = "1 thread" if cost.threads == 1 else f"{cost.threads} threads"
+    return threads if (cost.devices, cost.device) == (1, "cpu") else f"{cost.devices} x {cost.device}, {threads}"
 
 
 def processor() -> str:
