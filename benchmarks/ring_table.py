@@ -42,7 +42,9 @@ GAMES: dict[str, tuple[type[Game], dict[str, Any]]] = {
     "GAN, minimax": (ganzoo.GAN, {"generator_cost": "minimax"}),
     "GAN": (ganzoo.GAN, {}),
     "LSGAN": (ganzoo.LSGAN, {}),
-    "UnrolledGAN": (ganzoo.UnrolledGAN, {}),
+    # The rates of its authors' experiment on this ring, and what they do without unrolling.
+    "UnrolledGAN": (ganzoo.UnrolledGAN, {"lr": 1e-3, "discriminator_lr": 1e-4}),
+    "GAN, minimax, UnrolledGAN's rates": (ganzoo.GAN, {"generator_cost": "minimax", "lr": 1e-3, "discriminator_lr": 1e-4}),
     "FGAN": (ganzoo.FGAN, {}),
     "BiGAN": (ganzoo.BiGAN, {}),
     "InfoGAN": (ganzoo.InfoGAN, {"categories": (8,), "continuous": 1}),
