@@ -15,6 +15,8 @@ import pytest
 import torch
 import wandb
 import yaml
+from conftest import REPOSITORY
+from PIL import Image
 from rich.console import Console
 
 from ganzoo.benchmark import worker
@@ -170,6 +172,16 @@ def test_bundled_suites_can_be_run(name, tiny_data):
     assert len({run.name for run in runs}) == len(runs)
     header = (SUITES / f"{name}.yaml").read_text()
     assert f"ganzoo benchmark {name}" in header
+
+
+def test_cifar10_as_jpeg_has_its_own_suite(tmp_path):
+    for i in range(4):
+        path = tmp_path / "images" / f"class{i % 2}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32)).save(path)
+    suite = str(REPOSITORY / "benchmarks" / "cifar10_jpeg_small.yaml")
+    runs = read(suite, ["--data.root", str(tmp_path / "images")]).runs()
+    assert {run.data for run in runs} == {"cifar10-jpeg"}
 
 
 # --- runs ---
