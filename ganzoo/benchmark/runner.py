@@ -105,6 +105,7 @@ class Local:
         """Returns when all runs are done or have failed: why they did."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.waiting.extend(names)
+        self.told, self.n = 0, len(names)
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as self.bars:
             self.all = self.bars.add_task("runs", total=len(names))
             try:
@@ -139,18 +140,21 @@ class Local:
             self._processes.discard(process)
             if self._stopped:
                 return
-            if process.returncode == TAKEN:
+            state = self.folder.state(name)
+            if process.returncode == TAKEN or state == BUSY:
                 self.taken.append(name)
                 return
-            if process.returncode and self.folder.state(name) != DONE:
+            if state != DONE:
                 self.failures[name] = complaint(self.folder, name)
         self._tell(name)
 
     def _tell(self, name: str) -> None:
         self.bars.advance(self.all)
+        self.told += 1
         failed = self.failures.get(name)
         what = f"failed: {failed} ({self.folder.log(name)})" if failed else self.ended(name)
-        self.console.print(f"{name}: {what}", highlight=False, markup=False, soft_wrap=True)
+        line = f"{self.told} of {self.n}  {name}: {what}"
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _show(self, bar: TaskID, name: str) -> None:
         """How far a run is, by the latest line of its progress in the log."""
