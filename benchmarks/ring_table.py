@@ -15,6 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Any
 
 import lightning as L
@@ -132,13 +133,13 @@ def draw(rows: list[dict[str, str]], samples: Path, path: Path) -> None:
     names = [name for name in GAMES if any(row["variant"] == name for row in rows)]
     seeds = sorted({int(row["seed"]) for row in rows})
     figure, axes = plt.subplots(
-        len(names), len(seeds), figsize=(1.3 * len(seeds) + 1.2, 1.3 * len(names)), squeeze=False, layout="constrained"
+        len(names), len(seeds), figsize=(1.2 * len(seeds) + 1.2, 1.25 * len(names)), squeeze=False, layout="constrained"
     )
     centres = ganzoo.Gaussians().centres
     for axis in axes.flat:
         axis.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[], aspect="equal")
     for axis, name in zip(axes[:, 0], names, strict=True):
-        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axis.set_ylabel(fill(name, 14), rotation=0, ha="right", va="center", fontsize=9)
     for row in rows:
         axis = axes[names.index(row["variant"]), seeds.index(int(row["seed"]))]
         points = np.load(samples / f"{row['variant']}-{row['seed']}.npy")
