@@ -38,7 +38,7 @@ DESCRIPTION = """Variants x data x seeds, all with one budget, measured by one p
   ganzoo benchmark cifar10-paper --on slurm --with slurm_partition=gpu timeout_min=600 gpus_per_node=1
 
 A run that is done is never run again, and one that was stopped goes on where it was: stop at any time, and give the same
-command again. Several of these commands, on one machine or several, may share a folder.
+command again. Several of these commands may share a folder.
 
 Bundled suites: {suites}"""
 
