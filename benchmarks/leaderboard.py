@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from ganzoo.benchmark.statistics import Mean, readable
+from ganzoo.metrics.scores import greater_is_better
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -42,8 +43,10 @@ def leaderboard(folder: Path) -> str:
     about = json.loads((folder / "about.json").read_text())
     where = folder.relative_to(REPOSITORY)
     found = rows(folder)
+    metric = found[0]["metric"]
+    better = "greater" if greater_is_better(metric) else "less"
     lines = [
-        f"**{about['title']}**, by `{found[0]['metric']}` (less is better; means of {found[0]['seeds']} seeds ± 95 % "
+        f"**{about['title']}**, by `{metric}` ({better} is better; means of {found[0]['seeds']} seeds ± 95 % "
         f"intervals). `{about['command']}`, commit {about['commit']}, {about['processor']}, {about['hardware']} a run, torch "
         f"{about['torch']}, {about['date']}. All of it: [{where}]({where}).",
         "",

@@ -1,7 +1,10 @@
 """What README shows is what the code is and does."""
 
+import csv
 import re
+import sys
 
+import pytest
 from conftest import REPOSITORY
 
 import ganzoo
@@ -51,3 +54,33 @@ def test_every_variant_has_a_row():
 def test_every_linked_file_exists():
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert (REPOSITORY / target).exists(), target
+
+
+# --- the leaderboard ---
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+import leaderboard  # noqa: E402
+
+RESULTS = sorted(path.parent for path in leaderboard.RESULTS.glob("*/about.json"))
+
+
+def test_the_leaderboard_is_that_of_the_results(monkeypatch):
+    assert RESULTS
+    monkeypatch.setattr(sys, "argv", ["leaderboard.py", "--check"])
+    leaderboard.main()
+    monkeypatch.setattr(leaderboard, "RESULTS", REPOSITORY / "tests")  # where there are none
+    with pytest.raises(SystemExit, match="is not that of benchmarks/results"):
+        leaderboard.main()
+
+
+@pytest.mark.parametrize("folder", RESULTS, ids=lambda folder: folder.name)
+def test_tables_are_those_of_their_runs(folder):
+    with (folder / "runs.csv").open(newline="") as file:
+        runs = list(csv.DictReader(file))
+    for row in leaderboard.rows(folder):
+        finals = [float(run["final"]) for run in runs if run["variant"] == row["variant"] and run["final"]]
+        assert len(finals) == int(row["final_seeds"])
+        if finals:
+            assert float(row["final"]) == pytest.approx(sum(finals) / len(finals))
+    for name in ("table.md", "table.tex", "report.html"):
+        assert (folder / name).is_file()
