@@ -413,8 +413,12 @@ REAL = SAID | {
 @pytest.mark.slow
 def test_killed_anywhere_and_started_again(tmp_path, monkeypatch):
     """SIGKILL to the benchmark, then to the run that it left behind; the same command then completes the table."""
-    Path("two.yaml").write_text(yaml.safe_dump(REAL | {"budget": {"images": 32_000}}))
-    again = [sys.executable, "-m", "ganzoo", "benchmark", "two.yaml", "--devices", "cpu"]
+    networks = {
+        part: {"class_path": f"MLP{part.title()}", "init_args": {"width": 16}} for part in ("generator", "discriminator")
+    }
+    long = {"budget": {"images": 16_000}, "points": 8, "model": {"init_args": networks}}
+    Path("two.yaml").write_text(yaml.safe_dump(REAL | long))
+    again = [sys.executable, "-m", "ganzoo", "benchmark", "two.yaml", "--devices", "cpu", "cpu"]
     first = subprocess.Popen(again, start_new_session=True)
     scores = Path("runs/two/GAN-digits-0/version_0/scores.jsonl")
     deadline = time.monotonic() + 120
@@ -425,7 +429,7 @@ def test_killed_anywhere_and_started_again(tmp_path, monkeypatch):
     assert Folder(Path("runs/two")).state("GAN-digits-0") != DONE
     done = subprocess.run(again, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(next(Path("runs/two/GAN-digits-0").glob("version_1/cost.json")).read_text())["images_seen"] == 32_000
+    assert json.loads(next(Path("runs/two/GAN-digits-0").glob("version_1/cost.json")).read_text())["images_seen"] == 16_000
 
 
 def test_a_run_in_a_process_of_its_own():

@@ -227,7 +227,7 @@ def plan(runs: list[Run], states: dict[str, str], seconds: dict[tuple[str, str],
             data,
             "" if of[0].rounds is None else f"{of[0].rounds:,}",
             ", ".join(f"{n} {state}" for state, n in count.items()),
-            "?" if minutes is None else f"{minutes / 60:.1f}",
+            f"{minutes / 60:.1f}" if minutes else "" if set(count) == {DONE} else "?",
         )
     return made
 
