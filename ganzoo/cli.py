@@ -32,7 +32,7 @@ from ganzoo.data.base import DataModule
 from ganzoo.evaluation import table
 from ganzoo.explain import Parser, nearest
 from ganzoo.game import Game, draw_from
-from ganzoo.listing import CONFIGS, listing
+from ganzoo.listing import CONFIGS, bundled, listing
 from ganzoo.loading import import_all, load
 from ganzoo.pictures import picture, save_each
 from ganzoo.strategy import replace_ddp
@@ -95,8 +95,7 @@ class CLI(LightningCLI):
     """LightningCLI with the data's shape and classes linked to the model, a run folder, and the callbacks."""
 
     def add_arguments_to_parser(self, parser: Any) -> None:
-        parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
-        parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
+        parser.link_data_to_model()
         parser.add_lightning_class_args(SampleGrid, "samples")
         parser.add_lightning_class_args(Checkpoints, "checkpoints")
         parser.add_lightning_class_args(Evaluation, "evaluation")
@@ -185,9 +184,8 @@ def with_configs_found(arguments: list[str]) -> list[str]:
 def find_config(name: str) -> str:
     if Path(name).is_file():
         return name
-    bundled = CONFIGS / name if name.endswith((".yaml", ".yml")) else CONFIGS / f"{name}.yaml"
-    if bundled.parent == CONFIGS and bundled.is_file():
-        return str(bundled)
+    if path := bundled(name, CONFIGS):
+        return str(path)
     near = nearest(name, sorted(path.name for path in CONFIGS.glob("*.yaml")))
     raise FileNotFoundError(f"no config {name}, neither at {Path(name).absolute()} nor among the bundled ones{near}")
 

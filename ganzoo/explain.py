@@ -19,6 +19,11 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
+    def link_data_to_model(self) -> None:
+        """The data say what a game's samples are."""
+        for name in ("shape", "classes"):
+            self.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # an inner parser, whose error the outer one will report
             super().error(message, ex)

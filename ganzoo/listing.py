@@ -17,6 +17,12 @@ CONFIGS = _PACKAGE / "configs" if (_PACKAGE / "configs").is_dir() else _PACKAGE.
 _FIRST_LINE = re.compile(r'(?P<name>[^:]+): (?P<authors>.+), "(?P<title>[^"]+)", (?P<year>\d{4}), (?P<link>https://\S+)')
 
 
+def bundled(name: str, folder: Path) -> Path | None:
+    """The YAML file of that name in a folder of bundled ones, with or without its ending; None if there is none."""
+    path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    return path if path.parent == folder and path.is_file() else None
+
+
 def variants() -> list[type[Game]]:
     """Every variant that `ganzoo` exports: a game with a paper's file in `models/`."""
     exported = [getattr(ganzoo, name) for name in ganzoo.__all__]

@@ -51,9 +51,9 @@ def inside(monkeypatch):
     """Runs are played in this process: its extractor named tiny cannot be had in another."""
 
     class Played:
-        def __init__(self, folder, name, place, options):
+        def __init__(self, folder, name, place):
             try:
-                self.returncode = worker.work(folder.path, name, [*options, *(place.options() if place else [])])
+                self.returncode = worker.work(folder.path, name, place.options() if place else [])
             except SystemExit as end:
                 self.returncode = end.code
             folder.log(name).parent.mkdir(parents=True, exist_ok=True)

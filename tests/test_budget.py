@@ -88,3 +88,15 @@ def test_a_run_that_fails_has_no_account(folder, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         main([*RUN, "--trainer.max_steps", "8"])
     assert not (folder / "cost.json").exists()
+
+
+def test_without_a_clock_scores_have_no_seconds(fit, tmp_path):
+    evaluation = ganzoo.Evaluation(2, ["kd"], "tiny", n=20)
+    fit(ganzoo.GAN(shape=(1, 16, 16)), callbacks=[evaluation], max_steps=2, default_root_dir=tmp_path)
+    assert [score.origin.seconds for score in evaluation.scores] == [None]
+    with pytest.raises(ValueError, match="by the clock of Budget"):
+        fit(
+            ganzoo.GAN(shape=(1, 16, 16)),
+            callbacks=[ganzoo.Evaluation(None, ["kd"], "tiny", n=20, every_minutes=1)],
+            default_root_dir=tmp_path,
+        )

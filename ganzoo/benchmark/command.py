@@ -179,7 +179,6 @@ def play(suite: Suite, runs: list[Run], folder: Folder, given: argparse.Namespac
     at = places(given.devices) if given.on == "local" else []
     if todo:
         quietly()
-        device = torch.device(at[0].device if at else "cpu")
         by, seconds = estimated(todo, runs, folder, suite.points, at, console) if at else ({}, {})
         console.print(plan(runs, states, seconds))
         console.print(total(todo, states, seconds, by, at), highlight=False, soft_wrap=True)
@@ -188,11 +187,12 @@ def play(suite: Suite, runs: list[Run], folder: Folder, given: argparse.Namespac
     folder.write(runs)
     names = [run.name for run in todo]
     if given.on == "local":
-        prepare(todo, device, console)
+        for of in by.values():
+            prepare(of, suite.evaluation, console)
         return Local(folder, at, console, ended=lambda name: told(folder, runs, name, suite.score))(names)
     how = dict(pair.split("=", 1) for pair in given.how)
     options = {key: yaml.safe_load(value) for key, value in how.items()}
-    return (schedulers.on_slurm if given.on == "slurm" else schedulers.on_ray)(folder, names, [], options)
+    return (schedulers.on_slurm if given.on == "slurm" else schedulers.on_ray)(folder, names, options)
 
 
 def estimated(
@@ -241,7 +241,7 @@ def total(
 ) -> str:
     """One line: how many runs, and about how long all of them will take."""
     work = sum(seconds.get((run.variant, run.data), 0.0) for run in todo)
-    reference = sum(of.reference * of.sample for of in by.values())
+    reference = sum(of.reference for of in by.values())
     words = [f"{len(todo)} runs to do"]
     if at:
         words.append(f"about {(work / len(at) + reference) / 60:.0f} minutes")

@@ -67,42 +67,42 @@ class Measuring(NamedTuple):
 
     Args:
         sample: seconds for one.
-        reference: real images whose features are not in the cache yet.
+        cached: whether the real images' features are in the cache.
     """
 
     sample: float
-    reference: int
+    cached: bool
+    by: Extractor
+    images: SampleImages
+    held_out: SampleImages | None
+
+    @property
+    def reference(self) -> float:
+        """Seconds for the real images' features."""
+        return 0.0 if self.cached else self.sample * len(self.images)
 
 
 def measuring(run: Run, device: torch.device) -> Measuring:
     """By a few real images, through the extractor on this device."""
-    by, images, _ = measured_by(run, device)
+    given = run.config["evaluation"]
+    _, data = built(run.config, "cpu")
+    data.prepare_data()
+    data.setup()
+    by = extractor(given.get("extractor", "inception"), given.get("weights")).to(device)
+    images, held_out = split_of(data, given.get("split", "train"))
     n = min(TRIED, len(images))
     extract(by, images, n)  # the first pass loads what later ones have
     start = time.perf_counter()
     extract(by, images, n)
     seconds = (time.perf_counter() - start) / n
     path, _ = place_of(by, images, images.content())
-    return Measuring(seconds, 0 if path.is_file() else len(images))
+    return Measuring(seconds, path.is_file(), by, images, held_out)
 
 
-def prepare(runs: Sequence[Run], device: torch.device, console: Console) -> None:
-    """References into the cache, once for all runs."""
-    for run in {run.data: run for run in runs}.values():
-        given = run.config["evaluation"]
-        by, images, held_out = measured_by(run, device)
-        split = given.get("split", "train")
-        Evaluator(given.get("metrics", ["fd", "kd"]), by, images, split=split, held_out=held_out, console=console)
-
-
-def measured_by(run: Run, device: torch.device) -> tuple[Extractor, SampleImages, SampleImages | None]:
-    """The extractor, and the real images, read."""
-    given = run.config["evaluation"]
-    _, data = built(run.config, "cpu")
-    data.prepare_data()
-    data.setup()
-    by = extractor(given.get("extractor", "inception"), given.get("weights")).to(device)
-    return by, *split_of(data, given.get("split", "train"))
+def prepare(of: Measuring, evaluation: Section, console: Console) -> None:
+    """The reference into the cache, once for all runs."""
+    metrics, split = evaluation.get("metrics", ["fd", "kd"]), evaluation.get("split", "train")
+    Evaluator(metrics, of.by, of.images, split=split, held_out=of.held_out, console=console)
 
 
 def costs(

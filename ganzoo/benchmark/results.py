@@ -4,32 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ganzoo.callbacks.remedies import GONE
 from ganzoo.metrics import stamp
 from ganzoo.metrics.scores import greater_is_better
-from ganzoo.metrics.stamp import Stamped
-
-
-class Cost(NamedTuple):
-    """As `ganzoo.Budget` writes it."""
-
-    state: str  # finished or diverged
-    rounds: int
-    images_seen: int
-    seconds: float  # of training: evaluations are not counted
-    images_per_second: float
-    memory_bytes: int
-    weights: dict[str, int]  # of each player
-    troubles: list[str] | None  # at the collapse watch's last check
-    device: str
-    devices: int
-    threads: int
-    precision: str
-    torch: str
-    ganzoo: str
-    commit: str | None
+from ganzoo.metrics.stamp import Cost, Stamped
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ganzoo.benchmark.folder import BUSY, DONE, Folder
 from ganzoo.benchmark.worker import TAKEN
-from ganzoo.explain import explain
+from ganzoo.tune.runs import last_words
 
 AGAIN_SECONDS = 5.0  # between two looks at what another process is doing
 
@@ -61,27 +61,19 @@ def places(devices: Sequence[str]) -> list[Place]:
     return [Place(device, max(1, cores // len(devices))) for device in devices]
 
 
-def launch(folder: Folder, name: str, place: Place | None, options: Sequence[str]) -> subprocess.Popen[bytes]:
+def launch(folder: Folder, name: str, place: Place | None) -> subprocess.Popen[bytes]:
     """A process that plays the run; what it says goes to the run's log. Without a place, wherever it happens to be."""
     folder.log(name).parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "ganzoo.benchmark.worker", str(folder.path), name, *options]
+    command = [sys.executable, "-m", "ganzoo.benchmark.worker", str(folder.path), name, *(place.options() if place else [])]
     environment = os.environ | (place.environment() if place else {})
     with folder.log(name).open("ab") as log:
-        return subprocess.Popen([*command, *(place.options() if place else [])], env=environment, stdout=log, stderr=log)
-
-
-def complaint(folder: Folder, name: str) -> str:
-    """The line of its log that says why a run failed."""
-    lines = [line.strip() for line in folder.log(name).read_text(errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("ganzoo: ")]
-    return explain((told or lines or ["it said nothing"])[-1].removeprefix("ganzoo: "))
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 class Local:
     """Plays runs on this machine's places, as many at once as there are.
 
     Args:
-        options: of `ganzoo fit`, beside each run's config.
         ended: what to say of a run that has come to its end, by its name.
     """
 
@@ -90,10 +82,9 @@ class Local:
         folder: Folder,
         places: Sequence[Place],
         console: Console,
-        options: Sequence[str] = (),
         ended: Callable[[str], str] = str,
     ) -> None:
-        self.folder, self.places, self.console, self.options, self.ended = folder, places, console, options, ended
+        self.folder, self.places, self.console, self.ended = folder, places, console, ended
         self.waiting: deque[str] = deque()
         self.taken: list[str] = []  # by another process
         self.failures: dict[str, str] = {}
@@ -126,7 +117,7 @@ class Local:
                 if self._stopped or not self.waiting:
                     return
                 name = self.waiting.popleft()
-                process = launch(self.folder, name, place, self.options)
+                process = launch(self.folder, name, place)
                 self._processes.add(process)
             self._follow(name, process)
 
@@ -145,7 +136,7 @@ class Local:
                 self.taken.append(name)
                 return
             if state != DONE:
-                self.failures[name] = complaint(self.folder, name)
+                self.failures[name] = last_words(self.folder.log(name))
         self._tell(name)
 
     def _tell(self, name: str) -> None:

@@ -12,7 +12,7 @@ import yaml
 from ganzoo.data.base import DataModule
 from ganzoo.explain import Parser, explain, nearest
 from ganzoo.game import Game
-from ganzoo.listing import CONFIGS
+from ganzoo.listing import CONFIGS, bundled
 from ganzoo.loading import import_all
 from ganzoo.metrics.scores import reported
 
@@ -135,8 +135,8 @@ def read(name: str, changes: list[str]) -> Suite:
         ValueError: a suite that is none.
         FileNotFoundError: there is none of that name.
     """
-    path = Path(name) if Path(name).is_file() else SUITES / f"{Path(name).name.removesuffix('.yaml')}.yaml"
-    if not path.is_file():
+    path = Path(name) if Path(name).is_file() else bundled(name, SUITES)
+    if path is None:
         known = sorted(path.stem for path in SUITES.glob("*.yaml"))
         raise FileNotFoundError(f"there is no suite {name}{nearest(name, known)}; bundled are {', '.join(known)}")
     try:
@@ -221,8 +221,7 @@ def built(config: Section, device: str = "meta") -> tuple[Game, DataModule]:
     parser = Parser()
     parser.add_subclass_arguments(DataModule, "data")
     parser.add_subclass_arguments(Game, "model")
-    parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
-    parser.link_arguments("data.classes", "model.init_args.classes", apply_on="instantiate")
+    parser.link_data_to_model()
     given = parser.parse_object({part: config[part] for part in ("model", "data")})
     with torch.device(device):
         made = parser.instantiate_classes(given)
@@ -231,7 +230,7 @@ def built(config: Section, device: str = "meta") -> tuple[Game, DataModule]:
 
 def identity(config: Section) -> Section:
     """What two configs must have in common if one's result is to stand for the other's: all but where things lie."""
-    kept = {part: of for part, of in config.items() if part not in ("runs", "samples", "checkpoints")}
+    kept = {part: of for part, of in config.items() if part not in ("samples", "checkpoints")}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key != "logger"}
     arguments = config["data"].get("init_args", {})
     there = {key: value for key, value in arguments.items() if key not in ELSEWHERE}

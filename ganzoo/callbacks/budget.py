@@ -18,6 +18,7 @@ from ganzoo.callbacks.collapse import CollapseWatch, weights_of
 from ganzoo.data.cache import replacing
 from ganzoo.evaluation import Diverged, commit, named
 from ganzoo.game import Game
+from ganzoo.metrics.stamp import Cost
 
 
 class Budget(L.Callback):
@@ -95,23 +96,23 @@ class Budget(L.Callback):
         if not trainer.is_global_zero or not self._path.parent.is_dir():  # a trainer that keeps nothing
             return
         watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
-        cost = {
-            "state": state,
-            "rounds": trainer.global_step,
-            "images_seen": game.images_seen,
-            "seconds": round(self.seconds, 3),
-            "images_per_second": round(game.images_seen / self.seconds, 1),
-            "memory_bytes": self._memory,
-            "weights": {player: sum(weight.numel() for weight in weights) for player, weights in weights_of(game).items()},
-            "troubles": sorted(watches[0].found) if watches else None,
-            "device": named(game.device),
-            "devices": trainer.world_size,
-            "threads": torch.get_num_threads(),
-            "precision": trainer.precision,
-            "torch": torch.__version__,
-            "ganzoo": ganzoo.__version__,
-            "commit": commit(),
-        }
+        cost = Cost(
+            state=state,
+            rounds=trainer.global_step,
+            images_seen=game.images_seen,
+            seconds=round(self.seconds, 3),
+            images_per_second=round(game.images_seen / self.seconds, 1),
+            memory_bytes=self._memory,
+            weights={player: sum(weight.numel() for weight in weights) for player, weights in weights_of(game).items()},
+            troubles=sorted(watches[0].found) if watches else None,
+            device=named(game.device),
+            devices=trainer.world_size,
+            threads=torch.get_num_threads(),
+            precision=trainer.precision,
+            torch=torch.__version__,
+            ganzoo=ganzoo.__version__,
+            commit=commit(),
+        )._asdict()
         with replacing(self._path) as file:
             file.write(json.dumps(cost, indent=1).encode())
         for logger in trainer.loggers:

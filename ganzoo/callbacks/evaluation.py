@@ -1,5 +1,6 @@
 """Scores while training, and the best checkpoint by one of them."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,12 +61,15 @@ class Evaluation(L.Callback):
         self.scores: list[Stamped] = []  # the latest
         self._measured_at = -1
         self._times = 0
+        self._budget: Budget | None = None  # whose clock stands still meanwhile
         self._evaluator: Evaluator | None = None
         self._lowest: float | None = None  # of the best score, minus it where greater is better
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self.wanted and stage == "fit":
-            self._budget = next((c for c in trainer.callbacks if isinstance(c, Budget)), Budget())  # type: ignore[attr-defined]
+            self._budget = next((c for c in trainer.callbacks if isinstance(c, Budget)), None)  # type: ignore[attr-defined]
+            if self.every_minutes is not None and self._budget is None:
+                raise ValueError("every_minutes goes by the clock of Budget: give the trainer that callback too")
             self.folder = Path(trainer.log_dir or trainer.default_root_dir)  # a broadcast: all ranks come here
             self._by = extractor(self.extractor, self.weights)
 
@@ -101,6 +105,7 @@ class Evaluation(L.Callback):
             return True
         if self.every_minutes is None:
             return False
+        assert self._budget is not None  # since setup
         over = self._budget.seconds >= 60 * self.every_minutes * (self._times + 1)
         return trainer.strategy.broadcast(over)  # of the first rank's clock
 
@@ -109,10 +114,9 @@ class Evaluation(L.Callback):
         assert self._evaluator is not None  # since on_train_start
         self._measured_at = trainer.global_step
         self._times += 1
-        with self._budget.paused():
-            self.scores = evaluate(
-                self._evaluator, game, self.n, self.seed, "training", trainer.global_step, round(self._budget.seconds, 3)
-            )
+        with self._budget.paused() if self._budget else nullcontext():
+            seconds = round(self._budget.seconds, 3) if self._budget else None
+            self.scores = evaluate(self._evaluator, game, self.n, self.seed, "training", trainer.global_step, seconds)
         values = {f"score/{score.protocol.metric}": score.value for score in self.scores}
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
         for logger in trainer.loggers:

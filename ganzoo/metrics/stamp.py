@@ -1,10 +1,10 @@
-"""What a score is worth: the protocol it was measured by, and whose it is."""
+"""What a score is worth: the protocol it was measured by, whose it is, and what that run cost."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,26 @@ class Stamped:
         }
 
 
+class Cost(NamedTuple):
+    """What a run took, and how it ended: the content of `cost.json`."""
+
+    state: str  # finished or diverged
+    rounds: int
+    images_seen: int
+    seconds: float  # of training: evaluations are not counted
+    images_per_second: float
+    memory_bytes: int
+    weights: dict[str, int]  # of each player
+    troubles: list[str] | None  # at the collapse watch's last check
+    device: str
+    devices: int
+    threads: int
+    precision: str
+    torch: str
+    ganzoo: str
+    commit: str | None
+
+
 def read(path: Path) -> list[Stamped]:
     """The scores of a file of JSON lines, in order. A last line without its end, which a run was stopped at, is left out.
 
@@ -71,7 +91,7 @@ def read(path: Path) -> list[Stamped]:
     scores = []
     for number, line in enumerate(path.read_text().split("\n")[:-1], 1):
         try:
-            row = {"seconds": None} | json.loads(line)  # before 0.2 there were none
+            row = {"seconds": None} | json.loads(line)  # earlier files have none
             protocol = Protocol(**{field.name: row[field.name] for field in fields(Protocol)})
             origin = Origin(**{field.name: row[field.name] for field in fields(Origin)})
             scores.append(Stamped(row["value"], row["error"], protocol, origin))

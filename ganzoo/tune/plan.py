@@ -13,7 +13,7 @@ import yaml
 
 from ganzoo import cli
 from ganzoo.explain import nearest
-from ganzoo.listing import CONFIGS
+from ganzoo.listing import CONFIGS, bundled
 from ganzoo.metrics.scores import greater_is_better, reported
 from ganzoo.tune.ranges import Range, option, range_of
 
@@ -75,9 +75,8 @@ def find(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    bundled = CONFIGS / "tune" / (name if path.suffix in (".yaml", ".yml") else f"{name}.yaml")
-    if bundled.parent == CONFIGS / "tune" and bundled.is_file():
-        return bundled
+    if found := bundled(name, CONFIGS / "tune"):
+        return found
     near = nearest(name, sorted(path.name for path in (CONFIGS / "tune").glob("*.yaml")))
     raise FileNotFoundError(f"no tuning file {name}, neither at {path.absolute()} nor among the bundled ones{near}")
 
