@@ -45,18 +45,24 @@ def main(arguments: list[str] | None = None) -> None:
         near = get_close_matches(command, COMMANDS, 1, 0)
         stop(f"there is no command {command}; did you mean {near[0]}?")
     try:
-        from ganzoo import cli, explain
-
+        from ganzoo import cli
+    except KeyboardInterrupt:
+        stop("stopped", 130)
+    try:
         cli.run(command, rest)
+    except cli.Stopped as stopped:
+        stop(str(stopped), stopped.status)
+    except KeyboardInterrupt:
+        stop("stopped", 130)
     except (ValueError, OSError, cli.MisconfigurationException) as error:
         if traceback:
             raise
-        stop(explain.explain(str(error)) or type(error).__name__)
+        stop(cli.explain(str(error)) or type(error).__name__)
 
 
-def stop(message: str) -> None:
+def stop(message: str, status: int = 2) -> None:
     print(f"ganzoo: {message}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

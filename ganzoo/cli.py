@@ -14,9 +14,11 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's
 import jsonargparse
 import lightning as L
 import torch
+import torch.distributed as dist
+import yaml
 from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
 
 from ganzoo import scoring
@@ -26,15 +28,21 @@ from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.collapse import CollapseWatch
 from ganzoo.callbacks.evaluation import Evaluation
 from ganzoo.callbacks.progress import ProgressBar
+from ganzoo.callbacks.remedies import NOT_FINITE, remedies
 from ganzoo.callbacks.samples import SampleGrid
+from ganzoo.checkpoint_files import CheckpointFiles
 from ganzoo.conditional import OfKinds
 from ganzoo.data.base import DataModule
 from ganzoo.evaluation import table
 from ganzoo.explain import Parser, nearest
-from ganzoo.game import Game, draw_from
+from ganzoo.explain import explain as explain
+from ganzoo.game import Diverged, Game, draw_from
 from ganzoo.listing import CONFIGS, bundled, listing
 from ganzoo.loading import import_all, load
 from ganzoo.pictures import picture, save_each
+from ganzoo.record import Record
+from ganzoo.run_folder import RunFolder, latest, unfinished
+from ganzoo.signals import Stopped as Stopped
 from ganzoo.strategy import replace_ddp
 
 
@@ -66,18 +74,13 @@ def train(arguments: list[str]) -> None:
         warnings.filterwarnings("ignore", noise)
     advice = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     advice.addFilter(lambda record: "litlogger" not in record.getMessage())
-    CLI(
-        Game,
-        DataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        save_config_callback=SaveConfig,
-        seed_everything_default=0,
-        parser_class=Parser,
-        trainer_defaults={"max_steps": 10_000, "use_distributed_sampler": False, "num_sanity_val_steps": 0},
-        args=arguments,
-    )
+    attempt = Attempt()
+    try:
+        while attempt.unfinished:
+            attempt.play(arguments)
+    finally:
+        if attempt.folder:
+            attempt.folder.release()
 
 
 # Lightning's advice that does not apply here.
@@ -91,34 +94,120 @@ QUIET = [
 ]
 
 
+class Attempt:
+    """A run, which goes back to its latest checkpoint, and on with other noise, when its numbers go bad."""
+
+    def __init__(self) -> None:
+        self.unfinished = True
+        self.noise = 0
+        self.folder: RunFolder | None = None
+        self.cli: CLI | None = None
+
+    def play(self, arguments: list[str]) -> None:
+        """Train until the end, or until there is NaN or infinity.
+
+        Raises:
+            Diverged: that, too often.
+        """
+        try:
+            CLI(
+                self,
+                Game,
+                DataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                save_config_callback=LoggedConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                seed_everything_default=0,
+                parser_class=Parser,
+                trainer_defaults={"max_steps": 10_000, "use_distributed_sampler": False, "num_sanity_val_steps": 0},
+                args=arguments,
+            )
+            self.unfinished = False
+        except Diverged as error:
+            assert self.cli is not None  # or who would have played
+            config, game = self.cli.config[self.cli.subcommand], self.cli.model
+            if self.noise >= config.rollbacks or self.folder is None:
+                tried = f", also with other noise ({self.noise} times)" if self.noise else ""
+                advice = remedies(game, NOT_FINITE, config.trainer.max_steps)
+                raise Diverged(f"{error}{tried}: try {', or '.join(advice)}" if advice else f"{error}{tried}") from error
+            self.noise += 1
+            back = "; back to the latest checkpoint, and on with other noise"
+            print(f"ganzoo: {error}{back} ({self.noise} of {config.rollbacks} times)", file=sys.stderr)
+
+
 class CLI(LightningCLI):
     """LightningCLI with the data's shape and classes linked to the model, a run folder, and the callbacks."""
 
+    def __init__(self, attempt: Attempt, *args: Any, **kwargs: Any) -> None:
+        self.attempt, attempt.cli = attempt, self
+        super().__init__(*args, **kwargs)
+
     def add_arguments_to_parser(self, parser: Any) -> None:
         parser.link_data_to_model()
+        # Called in this order, checkpoints last: what one of them holds has been recorded by then.
         parser.add_lightning_class_args(SampleGrid, "samples")
-        parser.add_lightning_class_args(Checkpoints, "checkpoints")
-        parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(CollapseWatch, "watch")
+        parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(Budget, "budget")
+        parser.add_lightning_class_args(Checkpoints, "checkpoints")
         parser.add_argument("--runs", default="runs", help="Folder of run folders: RUNS/CONFIG/version_0, version_1, ...")
+        parser.add_argument("--resume", default=True, type=bool, help="Go on with a run of the same config that was stopped.")
+        parser.add_argument(
+            "--rollbacks", default=2, type=int, help="How often to go back to the latest checkpoint from NaN or infinity."
+        )
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's arguments override the command line's; Game refuses weights that do not fit."""
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        of = Path(config.runs) / run_name(config)
+        self.checkpoint: str | None = config.get("ckpt_path")
+        path = of
+        if getattr(rank_zero_only, "rank", 0) == 0 and config.trainer.logger is not False and not config.trainer.fast_dev_run:
+            path = self.claim(of).path
         # The local record is always kept; other loggers come beside it and write into the same folder.
-        self.csv = CSVLogger(config.runs, name=run_name(config), flush_logs_every_n_steps=1)
+        self.record = Record(path)
         for logger in as_list(config.trainer.logger):
             if isinstance(logger, jsonargparse.Namespace) and logger.init_args.get("save_dir") == ".":
-                logger.init_args.save_dir = self.csv.log_dir
-                Path(self.csv.log_dir).mkdir(parents=True, exist_ok=True)
+                logger.init_args.save_dir = str(path)
+
+    def claim(self, of: Path) -> RunFolder:
+        """The folder of this run: a new one, or that of the run which it goes on with, from its latest checkpoint."""
+        config, attempt = self.config[self.subcommand].clone(), self.attempt
+        if self.subcommand != "fit":
+            attempt.folder = RunFolder.new(of)
+            return attempt.folder
+        last = config.ckpt_path == "last"
+        if last:
+            attempt.folder = attempt.folder or latest(of)
+            config.ckpt_path = yaml.safe_load(attempt.folder.config.read_text())["ckpt_path"]  # with which it began
+        text = self._parser(self.subcommand).dump(config, skip_none=False)
+        if config.resume and not attempt.folder:
+            attempt.folder = unfinished(of, text)
+        before = attempt.folder
+        attempt.folder = before or RunFolder.new(of)
+        attempt.folder.write(text)
+        if before is not None:
+            self.checkpoint = self.go_on(before)
+        return attempt.folder
+
+    def go_on(self, folder: RunFolder) -> str | None:
+        """The checkpoint to go on from, all that was recorded after it forgotten."""
+        newest = folder.newest()
+        if newest is None:
+            folder.cut(0, -1)
+            return self.config[self.subcommand].ckpt_path
+        folder.cut(newest.step, newest.measured_at)
+        print(f"{folder.path} goes on after round {newest.step:,} (--resume false begins anew)", file=sys.stderr)
+        return str(newest.path)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         given = self._get(self.config_init, "trainer")
         loggers = [logger for logger in as_list(given["logger"]) if not isinstance(logger, bool)]
-        kwargs["logger"] = False if given["logger"] is False else [self.csv, *loggers]
+        kwargs["logger"] = False if given["logger"] is False else [self.record, *loggers]
         if given["max_epochs"] is not None or given["min_epochs"] is not None:
             raise ValueError("ganzoo counts rounds, not epochs: give --trainer.max_steps instead of max_epochs and min_epochs")
         kwargs["callbacks"] = as_list(given["callbacks"])
@@ -128,9 +217,22 @@ class CLI(LightningCLI):
             kwargs["callbacks"].append(ProgressBar())
         kwargs["enable_checkpointing"] = None  # Lightning would refuse `false` because our callback is there
         trainer = super().instantiate_trainer(**kwargs)
+        self.checkpoints = self._get(self.config_init, "checkpoints")
         if given["enable_checkpointing"] is False:
-            trainer.callbacks.remove(self._get(self.config_init, "checkpoints"))  # type: ignore[attr-defined]
+            trainer.callbacks.remove(self.checkpoints)  # type: ignore[attr-defined]
+        trainer.strategy.checkpoint_io = CheckpointFiles()
         return trainer
+
+    def fit(self, model: Game, **how: Any) -> None:
+        """What the command does: train, from the checkpoint that the first rank has chosen."""
+        model.noise = self.attempt.noise
+        how["ckpt_path"] = agreed(self.trainer, self.checkpoint)
+        try:
+            self.trainer.fit(model, **how)
+        except Exception as error:
+            if isinstance(error, Stopped) or not self.checkpoints.signals.received or model.playing:
+                raise
+            raise Stopped(self.checkpoints.signals.received, self.trainer.global_step) from error
 
     def after_fit(self) -> None:
         folder = self.trainer.log_dir  # a broadcast: all ranks ask
@@ -140,14 +242,32 @@ class CLI(LightningCLI):
                 print(table(self.config_init.fit.evaluation.scores), file=sys.stderr)
 
 
-class SaveConfig(SaveConfigCallback):
-    """config.yaml in the run folder, and the same in W&B and the other loggers."""
+class LoggedConfig(SaveConfigCallback):
+    """The config in W&B and the other loggers."""
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         config = self.parser.dump(self.config, format="json", skip_validation=True)
         for logger in trainer.loggers:
-            if not isinstance(logger, CSVLogger):
+            if not isinstance(logger, Record):
                 logger.log_hyperparams(json.loads(config))
+
+
+def agreed(trainer: L.Trainer, checkpoint: str | None) -> str | None:
+    """The first rank's checkpoint, on all ranks, before any of them has begun."""
+    if trainer.world_size == 1:
+        return checkpoint
+    strategy: Any = trainer.strategy
+    if not dist.is_initialized():
+        if FIRST_RANKS in os.environ and not trainer.is_global_zero:  # Lightning has started this process, after the first one
+            return os.environ[FIRST_RANKS] or None
+        if strategy.launcher is not None:
+            os.environ[FIRST_RANKS] = checkpoint or ""
+            return checkpoint
+        strategy.setup_environment()
+    return strategy.broadcast(checkpoint)
+
+
+FIRST_RANKS = "GANZOO_CHECKPOINT"  # in the environment of processes that Lightning starts
 
 
 def as_list(value: Any) -> list[Any]:

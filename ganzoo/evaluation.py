@@ -22,7 +22,7 @@ import ganzoo
 from ganzoo.data.base import DataModule
 from ganzoo.data.cache import default_cache, replacing
 from ganzoo.data.native import FileImages, SampleImages
-from ganzoo.game import Game, draw_from
+from ganzoo.game import Diverged, Game, draw_from
 from ganzoo.metrics import scores
 from ganzoo.metrics.extract import Images, extract, rank, world
 from ganzoo.metrics.features import Extractor
@@ -34,10 +34,6 @@ from ganzoo.pictures import to_bytes
 
 RealImages = SampleImages | FileImages
 REFERENCE_VERSION = 1  # raise it when cached statistics would differ
-
-
-class Diverged(ValueError):
-    """A generator that makes NaN or infinity."""
 
 
 class Generated:

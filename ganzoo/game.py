@@ -1,6 +1,7 @@
 """A GAN is a game: players take turns, a turn lowers one loss of one player, and a round of turns is one step."""
 
 import inspect
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -10,7 +11,9 @@ import lightning as L
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from ganzoo.compiling import Compile, played
 from ganzoo.precision import tf32
@@ -28,6 +31,7 @@ class Game(Remembering, L.LightningModule):
     A variant says who plays (`players`), in which order (`turns`) and for what (`<name>_loss`). One round of turns is one
     training step: `global_step`, `max_steps`, checkpoints and logs count rounds. Everything random in round r on rank k is
     a function of (seed, r, k), so that a resumed run has no random state to restore and no two ranks draw the same noise.
+    What is not finite is seen when the terms are next logged.
 
     Args:
         shape: shape of one sample, (channels, height, width) or (features,).
@@ -45,9 +49,12 @@ class Game(Remembering, L.LightningModule):
         self.classes = classes
         self._how = compile
         self.seed: int | None = None
+        self.noise = 0  # raised by one each time that the run goes back for NaN or infinity
         self.images_seen = 0
+        self.playing = False  # whether a round is under way
         self.terms: Terms = {}  # of the latest turn of each kind, on the device
         self.measured: dict[str, float] = {}  # what was last logged
+        self._unread: dict[tuple[str, ...], list[Tensor]] = {}  # all terms [terms] of each round since then, by their names
         self._reported = (0, 0.0)  # images seen and time of that report
         self.save_hyperparameters(recipe_of(type(self), self.given()), logger=False)
 
@@ -89,11 +96,15 @@ class Game(Remembering, L.LightningModule):
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         assert self.seed is not None  # set by on_fit_start
-        draw_from(self.device, self.seed, self.global_step, self.global_rank)
+        draw_from(self.device, self.seed, self.global_step, self.global_rank, *([self.noise] if self.noise else []))
+        self.playing = True
         with tf32(True):
             # To Lightning the round is one step of one optimizer: its counters then count rounds.
             self.optimizers().step(closure=partial(self._round, batches))  # type: ignore[union-attr, call-arg]
         self.images_seen += sum(len(batch[0]) for batch in batches) * self.trainer.world_size
+        self.playing = False
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.report()
 
     def _round(self, batches: list[Batch]) -> None:
         step = self.global_step
@@ -105,6 +116,7 @@ class Game(Remembering, L.LightningModule):
             learn(optimizers[player], self._weights[player], gradients, self.rate(step))
             self.after_turn(player)
             self.terms |= {f"{player}/{name}": term for name, term in terms.items()}
+        self._unread.setdefault(tuple(self.terms), []).append(torch.stack(list(self.terms.values())))
 
     def move(self, player: str, loss: Loss, batch: Batch) -> tuple[Terms, list[Tensor | None]]:
         """The unit of work, tensors in and tensors out: the loss and its gradient for the player's own weights only.
@@ -114,7 +126,9 @@ class Game(Remembering, L.LightningModule):
         terms = loss(*batch)
         total = torch.stack(list(terms.values())).sum()
         gradients = torch.autograd.grad(total, self._weights[player], allow_unused=True)
-        return {name: term.detach() for name, term in terms.items()} | {"loss": total.detach()}, list(gradients)
+        norm = get_total_norm([gradient for gradient in gradients if gradient is not None])
+        told = terms | {"loss": total, "gradient_norm": norm}
+        return {name: term.detach() for name, term in told.items()}, list(gradients)
 
     def configure_optimizers(self) -> "Optimizers":
         if self.device.type in ("cpu", "cuda"):
@@ -148,20 +162,46 @@ class Game(Remembering, L.LightningModule):
 
     # --- logging ---
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.report()
-
     def report(self) -> None:
-        """Send the terms (mean over devices) to the loggers: the only time in a round that the host waits for the device."""
-        values = self.trainer.strategy.reduce(torch.stack(list(self.terms.values())).float(), reduce_op="mean")
+        """Send the terms (mean over devices) to the loggers: the only time in a round that the host waits for the device.
+
+        Raises:
+            Diverged: NaN or infinity since the last report.
+        """
+        values = self._read()
         seen, then = self._reported
         self._reported = (self.images_seen, time.perf_counter())
-        self.measured = dict(zip(self.terms, values.tolist(), strict=True)) | {"images_seen": float(self.images_seen)}
+        self.measured = dict(zip(self.terms, values, strict=True)) | {"images_seen": float(self.images_seen)}
         if then:
             self.measured["images_per_second"] = (self.images_seen - seen) / (self._reported[1] - then)
         for logger in self.trainer.loggers:
             logger.log_metrics(self.measured, step=self.global_step)
+
+    def refuse_bad_numbers(self) -> None:
+        """Raise Diverged if a term, a gradient or a weight is NaN or infinite: none such is to be saved."""
+        if self._unread:
+            self._read()
+
+    def _read(self) -> list[float]:
+        """The latest terms, means over devices, on the host; those of all rounds since the last time must be finite."""
+        rounds = [F.pad(torch.stack(part), (0, len(self.terms) - len(names))) for names, part in self._unread.items()]
+        terms = self.trainer.strategy.reduce(torch.cat(rounds).float(), reduce_op="mean")  # [rounds, terms]
+        self._unread = {}
+        bad = (~terms.isfinite()).flatten()
+        first = torch.where(bad.any(), bad.int().argmax(), -1)
+        weights = torch.stack([get_total_norm(weights) for weights in self._weights.values()])
+        *values, at, last = torch.cat([terms[-1], first[None], weights.sum()[None]]).tolist()
+        if at >= 0:
+            ago, term = divmod(int(at), len(self.terms))
+            player, _, name = [*self.terms][term].partition("/")
+            step = self.global_step - len(terms) + ago + 1
+            raise Diverged(f"round {step:,}: the {player}'s {name} is {terms[ago, term].item()}")
+        if not math.isfinite(last):
+            worst = next(
+                player for player, norm in zip(self._weights, weights.tolist(), strict=True) if not math.isfinite(norm)
+            )
+            raise Diverged(f"round {self.global_step:,}: the {worst}'s weights are not finite")
+        return values
 
     # --- the state of a run ---
 
@@ -173,7 +213,8 @@ class Game(Remembering, L.LightningModule):
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
         self._play = played(self.move, self._how, self.device)
-        self.terms = {}
+        self.terms, self._unread = {}, {}
+        self.playing = False
         self._reported = (self.images_seen, time.perf_counter())
 
     def on_fit_end(self) -> None:
@@ -191,11 +232,16 @@ class Game(Remembering, L.LightningModule):
             refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["game"] = {"seed": self.seed, "images_seen": self.images_seen}
+        checkpoint["game"] = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_misfit(checkpoint, self, dict(self.hparams))
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
+        self.noise += checkpoint["game"].get("noise", 0)
+
+
+class Diverged(ValueError):
+    """NaN or infinity: in a term, a gradient or a weight of a game, or in what its generator makes."""
 
 
 class Optimizers(torch.optim.Optimizer):
@@ -216,10 +262,12 @@ class Optimizers(torch.optim.Optimizer):
         return {name: optimizer.state_dict() for name, optimizer in self.of.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the optimizers' moments; learning rates and other settings stay those of this run's command line."""
+        """Take up the optimizers' moments and how far rates have fallen; rates and other settings stay this command line's."""
         for name, optimizer in self.of.items():
             settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
             groups = [saved | given for saved, given in zip(state_dict[name]["param_groups"], settings, strict=True)]
+            for group, saved in zip(groups, state_dict[name]["param_groups"], strict=True):
+                group["lr"] = group["initial_lr"] * (saved["lr"] / saved["initial_lr"] if saved["initial_lr"] else 1.0)
             optimizer.load_state_dict(state_dict[name] | {"param_groups": groups})
             for weight, moments in optimizer.state.items():
                 optimizer.state[weight] = {key: laid_out_like(weight, value) for key, value in moments.items()}

@@ -35,7 +35,7 @@ def test_steps_count_rounds(fit, discriminator_steps, tmp_path):
     assert of.global_step == 7
     assert game.images_seen == 7 * 8 * discriminator_steps
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert names == ["last.ckpt", "step-00000003.ckpt", "step-00000006.ckpt"]
+    assert names == ["last.ckpt", "previous.ckpt", "step-00000003.ckpt", "step-00000006.ckpt"]
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 7, "the end is saved too"
 
 
@@ -47,6 +47,7 @@ def test_terms_are_logged_by_name_at_log_steps_only(fit, tmp_path):
     assert [float(row["images_seen"]) for row in rows] == [3 * 5 * 8, 6 * 5 * 8]
     critic = [float(rows[0][f"discriminator/{term}"]) for term in ("real", "fake", "penalty")]
     assert sum(critic) == pytest.approx(float(rows[0]["discriminator/loss"]), rel=1e-4)
+    assert float(rows[0]["generator/gradient_norm"]) > 0
     assert float(rows[1]["images_per_second"]) > 0
     assert "generator/adversarial" in rows[0]
 

@@ -16,8 +16,8 @@ from lightning.pytorch.loggers import WandbLogger
 import ganzoo
 from ganzoo.callbacks.collapse import CollapseWatch, weights_of
 from ganzoo.data.cache import replacing
-from ganzoo.evaluation import Diverged, commit, named
-from ganzoo.game import Game
+from ganzoo.evaluation import commit, named
+from ganzoo.game import Diverged, Game
 from ganzoo.metrics.stamp import Cost
 
 
@@ -51,11 +51,13 @@ class Budget(L.Callback):
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The clock stands still, and memory is not counted."""
+        ran = self._since is not None
         self._halt()
         try:
             yield
         finally:
-            self._go_on()
+            if ran:
+                self._go_on()
 
     def _go_on(self) -> None:
         if self._cuda:
@@ -63,6 +65,8 @@ class Budget(L.Callback):
         self._since = time.perf_counter()
 
     def _halt(self) -> None:
+        if self._since is None:
+            return
         if self._cuda:
             torch.cuda.synchronize()  # what is still to be computed is training's
         self._memory = max(self._memory, most_memory(self._cuda))
@@ -84,7 +88,13 @@ class Budget(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
         self._halt()
+        for callback in trainer.checkpoint_callbacks:  # a run that is called finished must have its last checkpoint
+            callback.on_train_end(trainer, game)
         self.write(trainer, game, "finished")
+
+    def on_fit_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
+        if nothing_left(trainer):
+            self.write(trainer, game, "finished")
 
     def on_exception(self, trainer: L.Trainer, game: Game, exception: BaseException) -> None:  # type: ignore[override]
         if isinstance(exception, Diverged):
@@ -101,7 +111,7 @@ class Budget(L.Callback):
             rounds=trainer.global_step,
             images_seen=game.images_seen,
             seconds=round(self.seconds, 3),
-            images_per_second=round(game.images_seen / self.seconds, 1),
+            images_per_second=round(game.images_seen / max(self.seconds, 1e-9), 1),
             memory_bytes=self._memory,
             weights={player: sum(weight.numel() for weight in weights) for player, weights in weights_of(game).items()},
             troubles=sorted(watches[0].found) if watches else None,
@@ -121,11 +131,20 @@ class Budget(L.Callback):
 
     # --- the state of a run ---
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Lightning restores the round after `on_fit_start`, where `nothing_left` is asked."""
+        trainer.fit_loop.load_state_dict(checkpoint["loops"]["fit_loop"])
+
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "memory": self._memory}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._spent, self._memory = state_dict["seconds"], state_dict["memory"]
+
+
+def nothing_left(trainer: L.Trainer) -> bool:
+    """Whether a run that goes on had had all its rounds: then Lightning trains none, and calls nobody at their end."""
+    return 0 < trainer.max_steps <= trainer.global_step
 
 
 def most_memory(cuda: bool) -> int:

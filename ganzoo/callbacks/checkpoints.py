@@ -1,47 +1,125 @@
-"""Checkpoints counted in rounds. Lightning's ModelCheckpoint has other ideas under manual optimization."""
+"""Checkpoints counted in rounds, and what is saved when a run is told to stop."""
 
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lightning as L
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from ganzoo.callbacks.evaluation import Evaluation
+from ganzoo.checkpoint_files import CheckpointFiles, keep_a_copy
+from ganzoo.game import Game
+from ganzoo.loading import read
 from ganzoo.loggers import Wandb
+from ganzoo.signals import Interruption, Signals, Stopped, requeue
 
 
 class Checkpoints(Checkpoint):
-    """Writes `checkpoints/last.ckpt` into the run folder every `every_steps` rounds and at the end of training.
+    """Writes `checkpoints/last.ckpt` into the run folder every `every_steps` rounds, at the end of training, and when SIGTERM,
+    Ctrl-C or SLURM's requeue signal stops it. The one before stays as `previous.ckpt`. None holds NaN or infinity.
 
     Args:
         every_steps: rounds between two writings of `last.ckpt`.
         keep_every_steps: rounds between the numbered checkpoints, `step-00001000.ckpt`, that are kept; None keeps none.
+        every_minutes: `last.ckpt` is also written when it is older than that; None: by rounds alone.
+
+    Raises:
+        OSError: a checkpoint cannot be written; the one before is still there.
+        Diverged: there is NaN or infinity in what was to be saved.
+        Stopped: a signal has stopped the run, which has been saved.
     """
 
-    def __init__(self, every_steps: int = 1000, keep_every_steps: int | None = None) -> None:
-        self.every_steps, self.keep_every_steps = every_steps, keep_every_steps
+    def __init__(
+        self, every_steps: int = 1000, keep_every_steps: int | None = None, every_minutes: float | None = None
+    ) -> None:
+        self.every_steps, self.keep_every_steps, self.every_minutes = every_steps, keep_every_steps, every_minutes
         self.last: Path | None = None
+        self.signals = Signals()
         self._saved_at = -1
+        self._behind = False
+        self._since = 0.0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that the user has chosen
+            trainer.strategy.checkpoint_io = CheckpointFiles()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._since = time.monotonic()
+        self.signals.listen()
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:  # type: ignore[override]
         step = trainer.global_step
         if self.keep_every_steps and step % self.keep_every_steps == 0:
-            trainer.save_checkpoint(self.folder / f"step-{step:08d}.ckpt", weights_only=False)
-        if step % self.every_steps == 0:
+            self.write(trainer, self.folder / f"step-{step:08d}.ckpt")
+        if step % self.every_steps == 0 or self._behind or self.overdue(trainer):
             self.save(trainer)
+        if signum := self.signals.agreed():
+            self.stop(trainer, signum)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.global_step != self._saved_at:
+        if trainer.global_step != self._saved_at or self._behind:
             self.save(trainer)
+        self.signals.rest()
+
+    def on_exception(self, trainer: L.Trainer, game: Game, exception: BaseException) -> None:  # type: ignore[override]
+        alone = trainer.world_size == 1  # or the others would be waited for
+        if (
+            self.signals.received and not isinstance(exception, Stopped) and alone and not game.playing
+        ):  # workers were signalled
+            self.save(trainer)
+        self.signals.rest()
+
+    def overdue(self, trainer: L.Trainer) -> bool:
+        if self.every_minutes is None:
+            return False
+        return trainer.strategy.broadcast(time.monotonic() - self._since >= 60 * self.every_minutes)
 
     def save(self, trainer: L.Trainer) -> None:
+        """last.ckpt as of now."""
+        step = trainer.global_step
         self.last = self.folder / "last.ckpt"
-        trainer.save_checkpoint(self.last, weights_only=False)
-        self._saved_at = step = trainer.global_step
+        if trainer.is_global_zero:
+            keep_a_copy(self.last, self.folder / "previous.ckpt")
+        self.write(trainer, self.last)
+        self._saved_at, self._since, self._behind = step, time.monotonic(), False
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        measured = [score for each in callbacks if isinstance(each, Evaluation) for score in each.scores]
+        measured = [score for callback in callbacks for score in getattr(callback, "scores", [])]
         for logger in trainer.loggers:
             if isinstance(logger, Wandb):
                 logger.keep(self.last, "last", step, [score for score in measured if score.origin.step == step])
+
+    def write(self, trainer: L.Trainer, path: Path) -> None:
+        game = trainer.lightning_module
+        if isinstance(game, Game):
+            game.refuse_bad_numbers()
+        trainer.save_checkpoint(path, weights_only=False)
+
+    def amend(self, trainer: L.Trainer, callback: L.Callback) -> None:
+        """Write into last.ckpt what a callback has found out since, before Lightning has restored all that is in it."""
+        last = self.folder / "last.ckpt"
+        if trainer.is_global_zero:
+            content = read(last)
+            content["callbacks"][callback.state_key] = callback.state_dict()
+            trainer.strategy.checkpoint_io.save_checkpoint(content, last)
+
+    def stop(self, trainer: L.Trainer, signum: int) -> None:
+        if trainer.global_step != self._saved_at:
+            self.save(trainer)
+        if signum == signal.SIGUSR1 and trainer.is_global_zero:
+            requeue()
+        raise Stopped(signum, trainer.global_step)
+
+    @contextmanager
+    def saved(self, trainer: L.Trainer) -> Iterator[None]:
+        """The game does not change inside. It is saved before, so that a signal need not wait for what is done inside."""
+        self.save(trainer)
+        try:
+            with self.signals.interrupting():
+                yield
+        except Interruption:
+            self.stop(trainer, self.signals.received)
+        self._behind = True  # of what has been found out inside

@@ -69,15 +69,19 @@ class CollapseWatch(L.Callback):
         self._streaks: dict[str, int] = {}  # of each trouble: checks in a row
         self._variation: Variation | None = None  # as soon as there are real samples enough
         self._real: list[Tensor] = []  # until then
+        self._weights: dict[str, list[Tensor]] = {}  # of each player at the last check
+        self._checked_at = self._round = 0
         self._gradient_norms: dict[str, Tensor] = {}
         self._hooks: list[Any] = []
 
     # --- when ---
 
     def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
-        if self.every_steps:
+        if self.every_steps and not self._weights:
             self._checked_at = trainer.global_step
             self._weights = {player: [weight.clone() for weight in weights] for player, weights in weights_of(game).items()}
+        for weights in self._weights.values():
+            weights[:] = [weight.to(game.device) for weight in weights]
 
     def on_train_batch_start(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
         if self.every_steps and (trainer.global_step + 1) % self.every_steps == 0:
@@ -91,6 +95,7 @@ class CollapseWatch(L.Callback):
     ) -> None:
         if not self.every_steps:
             return
+        self._round = trainer.global_step
         self.first_losses = losses(game) | self.first_losses
         if self._variation is None and type(game).sample is not Game.sample:
             self._collect(batches)
@@ -177,10 +182,25 @@ class CollapseWatch(L.Callback):
     # --- the state of a run ---
 
     def state_dict(self) -> dict[str, Any]:
-        return {"first_losses": {player: float(loss) for player, loss in self.first_losses.items()}}
+        return {
+            "first_losses": {player: float(loss) for player, loss in self.first_losses.items()},
+            "streaks": self._streaks,
+            "checked_at": self._checked_at,
+            # Right after a check, when most checkpoints are written, they are the game's own.
+            "weights": {} if self._round == self._checked_at else self._weights,
+            "variation": None if self._variation is None else vars(self._variation),
+            "real": self._real,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.first_losses = {player: torch.tensor(loss) for player, loss in state_dict["first_losses"].items()}
+        if "streaks" not in state_dict:  # an early checkpoint
+            return
+        self._streaks, self._checked_at = state_dict["streaks"], state_dict["checked_at"]
+        self._weights, self._real = state_dict["weights"], state_dict["real"]
+        if state_dict["variation"] is not None:
+            self._variation = Variation.__new__(Variation)
+            vars(self._variation).update(state_dict["variation"])
 
 
 def troubles(values: dict[str, float], rounds: int, rate: float) -> dict[str, str]:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
-from ganzoo.callbacks.budget import Budget
+from ganzoo.callbacks.budget import Budget, nothing_left
+from ganzoo.callbacks.checkpoints import Checkpoints
+from ganzoo.checkpoint_files import keep_a_copy
 from ganzoo.data.base import DataModule
 from ganzoo.evaluation import Evaluator, evaluate, split_of
 from ganzoo.game import Game
@@ -73,7 +75,7 @@ class Evaluation(L.Callback):
             self.folder = Path(trainer.log_dir or trainer.default_root_dir)  # a broadcast: all ranks come here
             self._by = extractor(self.extractor, self.weights)
 
-    def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
+    def on_fit_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
         if self.wanted:
             data = trainer.datamodule  # type: ignore[attr-defined]
             if not isinstance(data, DataModule):
@@ -87,6 +89,12 @@ class Evaluation(L.Callback):
                 held_out=held_out,
                 console=getattr(trainer.progress_bar_callback, "console", None),  # below its bar, not across it
             )
+        if self.wanted and nothing_left(trainer) and trainer.global_step != self._measured_at:  # stopped in the last evaluation
+            self.close(trainer, game)
+
+    def on_train_start(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
+        if 0 < trainer.global_step != self._measured_at and self.due(trainer):  # stopped while it was measured
+            self.measure(trainer, game)
 
     def on_train_batch_end(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
         if self.due(trainer):
@@ -111,12 +119,35 @@ class Evaluation(L.Callback):
 
     def measure(self, trainer: L.Trainer, game: Game) -> None:
         """On all ranks together: measure, tell everyone, keep the checkpoint if it is the best yet."""
-        assert self._evaluator is not None  # since on_train_start
+        keeping = checkpoints_of(trainer)
+        with self._budget.paused() if self._budget else nullcontext(), keeping.saved(trainer) if keeping else nullcontext():
+            self.score(trainer, game)
+        if self.tell(trainer, game):
+            path = self.folder / "checkpoints" / "best.ckpt"
+            trainer.save_checkpoint(path, weights_only=False)
+            for logger in trainer.loggers:
+                if isinstance(logger, Wandb):
+                    logger.keep(path, "best", trainer.global_step, self.scores)
+
+    def close(self, trainer: L.Trainer, game: Game) -> None:
+        """As `measure`, of a run that has had its last round: its checkpoint is there, and the game still incomplete."""
+        self.score(trainer, game)
+        best = self.tell(trainer, game)
+        keeping = checkpoints_of(trainer)
+        if keeping:
+            keeping.amend(trainer, self)
+            if best and trainer.is_global_zero:
+                keep_a_copy(keeping.folder / "last.ckpt", keeping.folder / "best.ckpt")
+
+    def score(self, trainer: L.Trainer, game: Game) -> None:
+        assert self._evaluator is not None  # since on_fit_start
+        seconds = round(self._budget.seconds, 3) if self._budget else None
+        self.scores = evaluate(self._evaluator, game, self.n, self.seed, "training", trainer.global_step, seconds)
         self._measured_at = trainer.global_step
         self._times += 1
-        with self._budget.paused() if self._budget else nullcontext():
-            seconds = round(self._budget.seconds, 3) if self._budget else None
-            self.scores = evaluate(self._evaluator, game, self.n, self.seed, "training", trainer.global_step, seconds)
+
+    def tell(self, trainer: L.Trainer, game: Game) -> bool:
+        """Whether it is the best yet."""
         values = {f"score/{score.protocol.metric}": score.value for score in self.scores}
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
         for logger in trainer.loggers:
@@ -126,18 +157,20 @@ class Evaluation(L.Callback):
             stamp.append(self.folder / "scores.jsonl", self.scores)
         value = values[f"score/{self.best}"]
         value = -value if greater_is_better(self.best) else value
-        if self._lowest is None or value < self._lowest:
+        is_best = self._lowest is None or value < self._lowest
+        if is_best:
             self._lowest = value
-            path = self.folder / "checkpoints" / "best.ckpt"
-            trainer.save_checkpoint(path, weights_only=False)
-            for logger in trainer.loggers:
-                if isinstance(logger, Wandb):
-                    logger.keep(path, "best", trainer.global_step, self.scores)
+        return is_best
 
     def state_dict(self) -> dict[str, Any]:
-        return {"lowest": self._lowest, "best": self.best, "times": self._times}
+        return {"lowest": self._lowest, "best": self.best, "times": self._times, "measured_at": self._measured_at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._times = state_dict.get("times", 0)
+        self._measured_at = state_dict.get("measured_at", -1)
         if state_dict["best"] == self.best:
             self._lowest = state_dict["lowest"]
+
+
+def checkpoints_of(trainer: L.Trainer) -> Checkpoints | None:
+    return next((callback for callback in trainer.checkpoint_callbacks if isinstance(callback, Checkpoints)), None)

@@ -1,0 +1,214 @@
+"""Runs that are killed or told to stop: what the same command makes of them then."""
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from command import TINY, at_call, ended, forked, kill_at, signal_at, started
+from conftest import TinyExtractor
+
+from ganzoo.metrics import features
+from ganzoo.metrics.features import Extractor
+
+ALL = [  # everything that has a state, or might have one
+    *("fit", *TINY, "--trainer.max_steps", "40", "--trainer.log_every_n_steps", "4", "--checkpoints.every_steps", "8"),
+    *("--model.average_decay", "0.9", "--model.instance_noise", "[0.1, 30]", "--model.decay", "[10, 60]"),
+    *("--model.historical_averaging", "0.01", "--model.discriminator_steps", "2", "--samples.every_steps", "10"),
+    *(
+        "--evaluation.every_steps",
+        "12",
+        "--evaluation.extractor",
+        "tiny",
+        "--evaluation.n",
+        "20",
+        "--evaluation.metrics",
+        "[fd]",
+    ),
+    *("--watch.every_steps", "8", "--watch.n", "8"),
+]
+RUN = Path("runs/dcgan_digits/version_0")
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path_factory):
+    monkeypatch.setitem(features.EXTRACTORS, "tiny", lambda weights: Extractor("tiny", TinyExtractor(), 8, "none"))
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run that nothing has interrupted."""
+    folder = tmp_path_factory.mktemp("straight")
+    features.EXTRACTORS["tiny"] = lambda weights: Extractor("tiny", TinyExtractor(), 8, "none")
+    status, said = forked(folder, *ALL)
+    del features.EXTRACTORS["tiny"]
+    assert status == 0, said
+    return folder / RUN
+
+
+def weights(folder: Path, name: str = "last.ckpt") -> dict:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)
+
+
+def equal(one, other) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+def assert_same(run: Path, straight: Path) -> None:
+    """Bit for bit the same game, optimizers, curves and scores; only clocks differ, and the last digit of LAPACK's sums."""
+    for name in ("last.ckpt", "best.ckpt"):
+        one, other = weights(run, name), weights(straight, name)
+        for part in ("state_dict", "optimizer_states", "game", "global_step"):
+            assert equal(one[part], other[part]), (name, part)
+
+    clocks, scores = {"images_per_second", "seconds"}, {"score/fd_tiny", "value", "error"}
+
+    def rows(folder):
+        read = [*csv.DictReader((folder / "metrics.csv").open())]
+        read += [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+        return [
+            {
+                name: float(f"{float(value):.9g}") if value and name in scores else value
+                for name, value in row.items()
+                if name not in clocks
+            }
+            for row in read
+        ]
+
+    assert rows(run) == rows(straight)
+    assert {path.name for path in (run / "samples").iterdir()} == {path.name for path in (straight / "samples").iterdir()}
+    assert json.loads((run / "cost.json").read_text())["state"] == "finished"
+    assert not [path for path in run.rglob(".*") if path.name != ".lock"], "no temporary file is left"
+
+
+@pytest.mark.parametrize(
+    "target, number",
+    [
+        ("ganzoo.game:Game.on_fit_start", 1),  # before anything
+        ("ganzoo.game:learn", 44),  # between the players' turns, far from a checkpoint
+        ("ganzoo.game:Game.report", 7),
+        ("ganzoo.record:Record._to", 11),  # in the middle of a row's writing
+        ("ganzoo.checkpoint_files:keep_a_copy", 3),
+        ("ganzoo.checkpoint_files:refuse_unreadable", 3),  # the file is written, but has not its name yet
+        ("ganzoo.checkpoint_files:keep_name", 2),  # it has it
+        ("ganzoo.evaluation:Generated.batches", 2),  # while measuring
+        ("ganzoo.metrics.stamp:append", 2),  # measured, and half of it recorded
+        ("ganzoo.evaluation:Generated.batches", 4),  # after the last round
+        ("ganzoo.callbacks.budget:Budget.write", 1),  # at the very end
+    ],
+)
+def test_killed_the_same_command_ends_as_if_never_interrupted(target, number, straight, tmp_path):
+    status, said = forked(tmp_path, *ALL, sabotage=kill_at(target, number))
+    assert status == -signal.SIGKILL, said
+    status, said = forked(tmp_path, *ALL)
+    assert status == 0, said
+    assert "goes on after round" in said or (number == 1 and "fit_start" in target)
+    assert_same(tmp_path / RUN, straight)
+    assert len(list((tmp_path / RUN).parent.iterdir())) == 1, "in the same folder"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_again_and_again(workers, straight, tmp_path):
+    for number in (30, 30, 30):
+        arguments = [*ALL, "--data.workers", str(workers)]
+        assert forked(tmp_path, *arguments, sabotage=kill_at("ganzoo.game:learn", number))[0] == -signal.SIGKILL
+    status, said = forked(tmp_path, *arguments)
+    assert status == 0, said
+    assert_same(tmp_path / RUN, straight)
+
+
+def test_last_goes_on_with_the_latest_run_whatever_has_changed(tmp_path):
+    short = ["fit", *TINY, "--trainer.max_steps", "6", "--trainer.log_every_n_steps", "2"]
+    assert forked(tmp_path, *short)[0] == 0
+    status, said = forked(tmp_path, *short, "--trainer.max_steps", "10", "--ckpt_path", "last")
+    assert status == 0, said
+    assert "goes on after round 6" in said
+    rows = list(csv.DictReader((tmp_path / RUN / "metrics.csv").open()))
+    assert [row["step"] for row in rows if row["discriminator/loss"]] == ["2", "4", "6", "8", "10"]
+    assert weights(tmp_path / RUN)["global_step"] == 10
+    assert sorted(path.name for path in (tmp_path / RUN).glob("config*")) == ["config-1.yaml", "config.yaml"]
+    status, said = forked(tmp_path, "fit", "--config", str(tmp_path / RUN / "config.yaml"))
+    assert status == 0, said
+    assert weights(tmp_path / "runs/config/version_0")["global_step"] == 10, "the config runs again, from the start"
+
+
+def test_last_without_any_run_is_refused(tmp_path):
+    status, said = forked(tmp_path, "fit", *TINY, "--ckpt_path", "last")
+    assert status == 2
+    assert "no run with a checkpoint" in said
+
+
+def test_a_finished_run_is_not_gone_on_with(tmp_path):
+    for _ in range(2):
+        assert forked(tmp_path, "fit", *TINY, "--trainer.max_steps", "2")[0] == 0
+    assert (tmp_path / "runs/dcgan_digits/version_1").is_dir()
+
+
+@pytest.mark.parametrize("signum, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "target, number",
+    [("ganzoo.game:learn", 40), ("ganzoo.evaluation:Generated.batches", 2), ("ganzoo.evaluation:Generated.batches", 4)],
+)
+def test_a_signal_saves_at_the_end_of_the_round(signum, status, target, number, straight, tmp_path):
+    left, said = forked(tmp_path, *ALL, sabotage=signal_at(target, number, signum))
+    assert left == status, said
+    assert f"{signal.Signals(signum).name}: stopped after round" in said
+    assert "Traceback" not in said
+    at = weights(tmp_path / RUN)["global_step"]
+    assert at == (14 if "learn" in target else 24 if number == 2 else 40), "the round that was under way, or that was measured"
+    left, said = forked(tmp_path, *ALL)
+    assert left == 0, said
+    assert f"goes on after round {at}" in said
+    assert_same(tmp_path / RUN, straight)
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    status, said = forked(tmp_path, *ALL, sabotage=lambda: at_call("ganzoo.game:learn", 40, twice))
+    assert status == 130, said
+    assert "stopped at once" in said
+    assert weights(tmp_path / RUN)["global_step"] == 12, "the earlier checkpoint, whole"
+
+
+def test_slurms_signal_requeues_once(straight, tmp_path, monkeypatch):
+    called = tmp_path / "called"
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho $@ >> {called}\n")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, value in {"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(name, value)
+    # between the discriminator's and the generator's turn
+    status, said = forked(tmp_path, *ALL, sabotage=signal_at("ganzoo.game:learn", 48, signal.SIGUSR1))
+    assert status == 0, said
+    assert called.read_text() == "requeue 12_3\n"
+    saved = weights(tmp_path / RUN)
+    assert saved["global_step"] == 16
+    steps = {float(state["step"]) for player in saved["optimizer_states"][0].values() for state in player["state"].values()}
+    assert steps == {16.0, 32.0}, "each player has had all its turns"
+    status, said = forked(tmp_path, *ALL)
+    assert status == 0, said
+    assert_same(tmp_path / RUN, straight)
+
+
+def test_two_runs_at_once_have_folders_of_their_own(tmp_path):
+    processes = [started(tmp_path, "fit", *TINY, "--trainer.max_steps", "30") for _ in range(2)]
+    for process in processes:
+        status, _, errors = ended(process)
+        assert status == 0, errors
+    folders = sorted((tmp_path / "runs/dcgan_digits").iterdir())
+    assert [folder.name for folder in folders] == ["version_0", "version_1"]
+    assert equal(*(weights(folder)["state_dict"] for folder in folders))
