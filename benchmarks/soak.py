@@ -62,7 +62,7 @@ def complete(folder: Path, arguments: list[str]) -> float:
 
 
 def content(folder: Path) -> dict:
-    """What is compared: the last checkpoint, the curves but for speeds, and the scores but for the last digits of LAPACK's sums."""
+    """What is compared: the last checkpoint, the curves but for speeds, scores but for the last digits of LAPACK's sums."""
     last = torch.load(folder / FOLDER / "checkpoints" / "last.ckpt", weights_only=True)
     rows = list(csv.DictReader((folder / FOLDER / "metrics.csv").open()))
     scores = [json.loads(line) for line in (folder / FOLDER / "scores.jsonl").read_text().splitlines()]
@@ -90,7 +90,7 @@ def equal(one: object, other: object) -> bool:
     return one == other
 
 
-def soak(kills: int, steps: int, seed: int, longest: float) -> None:
+def soak(kills: int, steps: int, seed: int) -> None:
     torch.set_num_threads(1)
     random.seed(seed)
     arguments = [*RUN, "--trainer.max_steps", str(steps)]
@@ -98,6 +98,10 @@ def soak(kills: int, steps: int, seed: int, longest: float) -> None:
         alone, killed = Path(temporary) / "alone", Path(temporary) / "killed"
         alone.mkdir(), killed.mkdir()
         print(f"alone: {steps:,} rounds in {complete(alone, arguments):.0f} s", flush=True)
+        short = Path(temporary) / "short"
+        short.mkdir()
+        longest = 2.5 * complete(short, [*RUN, "--trainer.max_steps", "20"])  # so that most get beyond their first rounds
+        print(f"a process lives {longest:.1f} s at most", flush=True)
         done = 0
         while done < kills:
             child = begin(killed, arguments)
@@ -122,6 +126,5 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--steps", type=int, default=6000, help="rounds of the run (6000)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
-    parser.add_argument("--longest", type=float, default=4.0, help="seconds that a process lives at most (4)")
     given = parser.parse_args()
-    soak(given.kills, given.steps, given.seed, given.longest)
+    soak(given.kills, given.steps, given.seed)

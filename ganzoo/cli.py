@@ -191,18 +191,8 @@ class CLI(LightningCLI):
         attempt.folder = before or RunFolder.new(of)
         attempt.folder.write(text)
         if before is not None:
-            self.checkpoint = self.go_on(before)
+            self.checkpoint = go_on(before) or config.ckpt_path
         return attempt.folder
-
-    def go_on(self, folder: RunFolder) -> str | None:
-        """The checkpoint to go on from, all that was recorded after it forgotten."""
-        newest = folder.newest()
-        if newest is None:
-            folder.cut(0, -1)
-            return self.config[self.subcommand].ckpt_path
-        folder.cut(newest.step, newest.measured_at)
-        print(f"{folder.path} goes on after round {newest.step:,} (--resume false begins anew)", file=sys.stderr)
-        return str(newest.path)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         given = self._get(self.config_init, "trainer")
@@ -250,6 +240,17 @@ class LoggedConfig(SaveConfigCallback):
         for logger in trainer.loggers:
             if not isinstance(logger, Record):
                 logger.log_hyperparams(json.loads(config))
+
+
+def go_on(folder: RunFolder) -> str | None:
+    """The checkpoint to go on from, if there is one; all that was recorded after it is forgotten."""
+    newest = folder.newest()
+    if newest is None:
+        folder.cut(0, -1)
+        return None
+    folder.cut(newest.step, newest.measured_at)
+    print(f"{folder.path} goes on after round {newest.step:,} (--resume false begins anew)", file=sys.stderr)
+    return str(newest.path)
 
 
 def agreed(trainer: L.Trainer, checkpoint: str | None) -> str | None:

@@ -382,4 +382,4 @@ def test_a_real_trial_that_diverges(out, tmp_path, monkeypatch):
         main(["tune", "small.yaml", "--trials", "1", *SMALL])
     [row] = table(out)
     assert row["state"] == "diverged"
-    assert "NaN or infinity" in row["reason"]
+    assert "is nan" in row["reason"]

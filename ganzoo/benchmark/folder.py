@@ -1,7 +1,7 @@
 """The folder of a benchmark: what of its runs is there, and who is at work on which.
 
 OUT/configs/NAME.yaml              of `ganzoo fit`
-OUT/NAME/version_0, version_1 ...  a run, and its parts if it was resumed
+OUT/NAME/version_0                 a run
 OUT/logs/NAME.log                  what it said
 OUT/locks/NAME                     held while it runs
 """
@@ -12,10 +12,10 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from ganzoo.benchmark.results import Result, cost_of, curves, versions
+from ganzoo.benchmark.results import Result, cost_of, curves
 from ganzoo.benchmark.suite import Run, difference
 from ganzoo.data.cache import replacing
-from ganzoo.loading import read
+from ganzoo.run_folder import versions
 
 DONE, RESUME, BUSY, DAMAGED, NEW = "done", "to resume", "under way elsewhere", "damaged", "to do"
 
@@ -49,7 +49,7 @@ class Folder:
             return DAMAGED
         if self.busy(name):
             return BUSY
-        return RESUME if any(of.glob("version_*/checkpoints/*.ckpt")) else NEW
+        return RESUME if self.begun(name) else NEW
 
     def busy(self, name: str) -> bool:
         if not (self.path / "locks" / name).exists():
@@ -60,16 +60,9 @@ class Folder:
         except Timeout:
             return True
 
-    def checkpoint(self, name: str) -> Path | None:
-        """The latest that can be read; None if there is none."""
-        for version in reversed(versions(self.path / name)):
-            for path in (version / "checkpoints" / "last.ckpt", version / "checkpoints" / "best.ckpt"):
-                try:
-                    read(path)
-                    return path
-                except (ValueError, OSError):  # the run was stopped while writing it
-                    continue
-        return None
+    def begun(self, name: str) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any((self.path / name).glob("version_*/checkpoints/*.ckpt"))
 
     def refuse_others(self, runs: list[Run]) -> None:
         """Raise ValueError, in one line, if runs that have begun here have other settings than the suite now says."""

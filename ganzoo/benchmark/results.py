@@ -10,6 +10,7 @@ from ganzoo.callbacks.remedies import GONE
 from ganzoo.metrics import stamp
 from ganzoo.metrics.scores import greater_is_better
 from ganzoo.metrics.stamp import Cost, Stamped
+from ganzoo.run_folder import versions
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,6 @@ class Result:
         if not curve:
             return None
         return max(curve, key=lambda score: score.value if greater_is_better(metric) else -score.value)
-
-
-def versions(folder: Path) -> list[Path]:
-    """version_0, version_1 ... of a run: each time that it was resumed began another."""
-    return sorted(folder.glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
 
 
 def cost_of(folder: Path) -> Cost | None:

@@ -31,9 +31,9 @@ def work(out: Path, name: str, options: list[str]) -> int:
 
 
 def fit(folder: Folder, name: str, options: list[str]) -> None:
-    checkpoint = folder.checkpoint(name)
-    resumed = [] if checkpoint is None else ["--ckpt_path", str(checkpoint)]
-    main(["fit", "--config", str(folder.config(name)), "--runs", str(folder.path), *resumed, *options])
+    resumed = ["--ckpt_path", "last"] if folder.begun(name) else []
+    of = ["--config", str(folder.config(name)), "--runs", str(folder.path), "--rollbacks", "0"]  # divergence is a result
+    main(["fit", *of, *resumed, *options])
 
 
 if __name__ == "__main__":

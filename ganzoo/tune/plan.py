@@ -41,7 +41,7 @@ class Plan:
     def command(self, values: dict[str, Any]) -> list[str]:
         """Arguments of `ganzoo` for a run with these values of what is tuned."""
         options = [option(name, value) for name, value in values.items()]
-        return ["fit", *fixed(self.config, self.arguments), *options, f"--evaluation.best={self.score}"]
+        return ["fit", *fixed(self.config, self.arguments), *options, f"--evaluation.best={self.score}", "--rollbacks=0"]
 
     def sweep(self) -> str:
         """The same as a sweep of W&B, in YAML."""

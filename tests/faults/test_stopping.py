@@ -98,7 +98,7 @@ def assert_same(run: Path, straight: Path) -> None:
         ("ganzoo.game:learn", 44),  # between the players' turns, far from a checkpoint
         ("ganzoo.game:Game.report", 7),
         ("ganzoo.record:Record._to", 11),  # in the middle of a row's writing
-        ("ganzoo.checkpoint_files:keep_a_copy", 3),
+        ("ganzoo.callbacks.checkpoints:keep_a_copy", 3),
         ("ganzoo.checkpoint_files:refuse_unreadable", 3),  # the file is written, but has not its name yet
         ("ganzoo.checkpoint_files:keep_name", 2),  # it has it
         ("ganzoo.evaluation:Generated.batches", 2),  # while measuring
