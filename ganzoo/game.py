@@ -119,7 +119,8 @@ class Game(Remembering, L.LightningModule):
         if player in self.scalers:
             terms["loss_scale"] = self.scalers[player].factor.clone()
             total = total * terms["loss_scale"]
-        return terms, list(torch.autograd.grad(total, self._weights[player], allow_unused=True))
+        with torch.autocast(total.device.type, enabled=False):  # or it would round what the loss has in float32
+            return terms, list(torch.autograd.grad(total, self._weights[player], allow_unused=True))
 
     def configure_optimizers(self) -> "Optimizers":
         if self.device.type in ("cpu", "cuda"):
