@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from ganzoo.compiling import Compile, played
-from ganzoo.precision import tf32
+from ganzoo.precision import LossScaler, loss_scalers, step_unscaled, tf32
 from ganzoo.recipe import Remembering, recipe_of, refuse_misfit
 
 Batch = tuple[Tensor, ...]  # what the losses take: mostly (real,) or (real, label), real [N, *shape], label [N] int64
@@ -52,6 +52,7 @@ class Game(Remembering, L.LightningModule):
         self.noise = 0  # raised by one each time that the run goes back for NaN or infinity
         self.images_seen = 0
         self.playing = False  # whether a round is under way
+        self.scalers: dict[str, LossScaler] = {}  # each player's, in fp16
         self.terms: Terms = {}  # of the latest turn of each kind, on the device
         self.measured: dict[str, float] = {}  # what was last logged
         self._unread: dict[tuple[str, ...], list[Tensor]] = {}  # all terms [terms] of each round since then, by their names
@@ -113,7 +114,7 @@ class Game(Remembering, L.LightningModule):
         for player, loss, batch in self.turns(step, batches):
             terms, gradients = self._play(player, loss, batch)
             gradients = mean_over_devices(gradients, self._statistics)
-            learn(optimizers[player], self._weights[player], gradients, self.rate(step))
+            learn(optimizers[player], self._weights[player], gradients, self.rate(step), self.scalers.get(player))
             self.after_turn(player)
             self.terms |= {f"{player}/{name}": term for name, term in terms.items()}
         self._unread.setdefault(tuple(self.terms), []).append(torch.stack(list(self.terms.values())))
@@ -122,13 +123,19 @@ class Game(Remembering, L.LightningModule):
         """The unit of work, tensors in and tensors out: the loss and its gradient for the player's own weights only.
 
         The opponent's weights get no gradient, not even a computed one. A weight that this loss does not touch gets None.
+        In fp16 the gradient, but no loss, is that of the loss times the player's scale, which is one more term.
         """
         terms = loss(*batch)
         total = torch.stack(list(terms.values())).sum()
-        gradients = torch.autograd.grad(total, self._weights[player], allow_unused=True)
-        norm = get_total_norm([gradient for gradient in gradients if gradient is not None])
-        told = terms | {"loss": total, "gradient_norm": norm}
-        return {name: term.detach() for name, term in told.items()}, list(gradients)
+        terms = {name: term.detach() for name, term in terms.items()} | {"loss": total.detach()}
+        if player in self.scalers:
+            terms["loss_scale"] = self.scalers[player].factor.clone()
+            total = total * terms["loss_scale"]
+        with torch.autocast(total.device.type, enabled=False):  # or it would round what the loss has in float32
+            gradients = list(torch.autograd.grad(total, self._weights[player], allow_unused=True))
+        if player not in self.scalers:  # which know what to do when a gradient is not finite
+            terms["gradient_norm"] = get_total_norm([gradient for gradient in gradients if gradient is not None])
+        return terms, gradients
 
     def configure_optimizers(self) -> "Optimizers":
         if self.device.type in ("cpu", "cuda"):
@@ -206,8 +213,7 @@ class Game(Remembering, L.LightningModule):
     # --- the state of a run ---
 
     def setup(self, stage: str) -> None:
-        if self.trainer.precision == "16-mixed":
-            raise ValueError("fp16 would need a loss scale for each player: choose --trainer.precision bf16-mixed or 32-true")
+        self.scalers = loss_scalers(self.trainer.precision_plugin, self.players(), self.trainer.strategy.root_device)
 
     def on_fit_start(self) -> None:
         if self.seed is None:
@@ -232,12 +238,16 @@ class Game(Remembering, L.LightningModule):
             refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["game"] = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen}
+        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen}
+        checkpoint["game"] = of | {"scales": {player: scaler.state_dict() for player, scaler in self.scalers.items()}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_misfit(checkpoint, self, dict(self.hparams))
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
         self.noise += checkpoint["game"].get("noise", 0)
+        scales = checkpoint["game"].get("scales", {})
+        for player in self.scalers.keys() & scales.keys():  # a run may go on in another precision
+            self.scalers[player].load_state_dict(scales[player])
 
 
 class Diverged(ValueError):
@@ -274,13 +284,26 @@ class Optimizers(torch.optim.Optimizer):
         self.param_groups = [group for optimizer in self.of.values() for group in optimizer.param_groups]
 
 
-def learn(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradients: list[Tensor | None], rate: float) -> None:
-    """One step of one player's optimizer along the gradients. A weight without a gradient stays where it is."""
+def learn(
+    optimizer: torch.optim.Optimizer,
+    weights: list[nn.Parameter],
+    gradients: list[Tensor | None],
+    rate: float,
+    scaler: LossScaler | None = None,
+) -> None:
+    """One step of one player's optimizer along the gradients. A weight without a gradient stays where it is.
+
+    Args:
+        scaler: of the loss whose gradients these are. If they have overflown no weight moves.
+    """
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * rate
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = None if gradient is None else laid_out_like(weight, gradient)
-    optimizer.step()
+    if scaler is None:
+        optimizer.step()
+    else:
+        step_unscaled(optimizer, scaler)
     for weight in weights:
         weight.grad = None
 

@@ -11,6 +11,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 from PIL import Image
 from torch import nn
 from torchvision.datasets import CIFAR10
@@ -54,6 +55,11 @@ def trainer(**arguments) -> L.Trainer:
             | arguments
         )
     )
+
+
+def fp16() -> dict[str, list[MixedPrecision]]:
+    """Trainer arguments: fp16 on the CPU too, where Lightning takes 16-mixed for bf16-mixed."""
+    return {"plugins": [MixedPrecision("16-mixed", "cpu")]}
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """The loop itself: rounds, logs, seeds, several devices, and what is written into checkpoints."""
 
+import copy
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,11 +13,13 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
-from conftest import TINY, of_digits, trainer
+from conftest import TINY, fp16, of_digits, trainer
 from lightning.pytorch.loggers import CSVLogger
+from torch._dynamo.utils import counters
 
 import ganzoo
-from ganzoo.game import Game, draw_from
+from ganzoo.game import Game, Optimizers, draw_from, learn
+from ganzoo.precision import LossScaler
 from ganzoo.recipe import recipe
 
 
@@ -152,11 +156,165 @@ def test_bf16_sees_the_discriminators_new_weights(fit):
     assert all(torch.equal(cached, fresh) for cached, fresh in seen)
 
 
-def test_fp16_is_refused(monkeypatch):
+class Overflowing(ganzoo.DCGAN):
+    """The generator's gradient, but not its loss, is too large in round 2, and only then."""
+
+    def generator_loss(self, real, label=None):
+        terms = super().generator_loss(real, label)
+        steep = 1e38 if self.global_step == 2 else 0.0
+        return {name: term + steep * (term - term.detach()) for name, term in terms.items()}
+
+
+class OverflowingRMSprop(Overflowing):
+    """Of an optimizer that cannot leave its weights alone on the device."""
+
+    def optimizer(self, player, parameters):
+        return torch.optim.RMSprop(parameters, lr=1e-4)
+
+
+class Scales(L.Callback):
+    """After each round: each player's scale, weights, and optimizer's state."""
+
+    def __init__(self) -> None:
+        self.scales, self.weights, self.states = [], [], []
+
+    def on_train_batch_end(self, trainer, game, *_):
+        self.scales.append({player: scaler.get_scale() for player, scaler in game.scalers.items()})
+        weights = {player: list(networks.parameters()) for player, networks in game.players().items()}
+        self.weights.append({player: torch.cat([w.detach().flatten() for w in of]) for player, of in weights.items()})
+        optimizers = trainer.optimizers[0].of
+        self.states.append({player: copy.deepcopy(of.state_dict()["state"]) for player, of in optimizers.items()})
+
+
+@pytest.mark.parametrize("variant", [Overflowing, OverflowingRMSprop])
+def test_fp16_an_overflow_costs_one_step_of_one_player(variant, fit):
+    seen = Scales()
+    game = small(variant)
+    fit(game, max_steps=5, callbacks=[seen], **fp16())
+    assert game.scalers["generator"] is not game.scalers["discriminator"]
+    before = seen.scales[1]  # the generator's first gradient has overflown too
+    assert before == {"discriminator": 2**16, "generator": 2**15}
+    assert seen.scales[2:] == [before | {"generator": 2**14}] * 3
+    for step in range(1, 5):
+        before, after = seen.weights[step - 1], seen.weights[step]
+        assert not torch.equal(before["discriminator"], after["discriminator"])
+        assert torch.equal(before["generator"], after["generator"]) == (step == 2)
+        assert torch.isfinite(after["generator"]).all()
+    moments = [[value for weight in states["generator"].values() for value in weight.values()] for states in seen.states]
+    assert all(torch.equal(before, after) for before, after in zip(moments[1], moments[2], strict=True)), "as if not played"
+
+
+def test_fp16_gradients_are_those_of_float32(fit):
+    """Small ones too, which unscaled would be zero; and the losses are not the scaled ones."""
+
+    def first_round(**precision) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        gradients = {}
+
+        class Catch(L.Callback):
+            def on_train_start(self, trainer, game):
+                for player, of in trainer.optimizers[0].of.items():
+                    of.register_step_pre_hook(lambda of, *_, player=player: gradients.update({player: flat(of)}))
+
+        def flat(of: torch.optim.Optimizer) -> torch.Tensor:
+            return torch.cat([weight.grad.flatten() for weight in of.param_groups[0]["params"]])
+
+        class Quiet(ganzoo.GAN):  # gradients below fp16's smallest number
+            def discriminator_loss(self, real, label=None):
+                return {name: 1e-6 * term for name, term in super().discriminator_loss(real, label).items()}
+
+        torch.manual_seed(0)
+        game = Quiet(shape=TINY)
+        fit(game, max_steps=1, callbacks=[Catch()], **precision)
+        return gradients, game.terms
+
+    (exact, losses), (gradients, scaled) = first_round(), first_round(**fp16())
+    assert exact["discriminator"].abs().median() < 6e-8
+    for player, gradient in gradients.items():
+        assert (gradient - exact[player]).norm() < 0.05 * exact[player].norm(), player
+        assert scaled.pop(f"{player}/loss_scale") == 2**16
+    assert scaled.keys() == losses.keys()
+    for name, loss in losses.items():
+        torch.testing.assert_close(scaled[name], loss, rtol=1e-2, atol=0)
+
+
+def test_fp16_a_gradient_that_two_weights_share_is_unscaled_once():
+    weights = [torch.nn.Parameter(torch.zeros(3)) for _ in range(2)]
+    total = ((weights[0] + weights[1]) * torch.arange(3)).sum()
+    scaler = LossScaler(torch.device("cpu"))
+    gradients = list(torch.autograd.grad(total * scaler.factor, weights))
+    assert gradients[0].data_ptr() == gradients[1].data_ptr()
+    optimizers = Optimizers({"player": torch.optim.SGD(weights, lr=1.0)})
+    learn(optimizers.of["player"], weights, gradients, 1.0, scaler)
+    assert all(weight.tolist() == [0, -1, -2] for weight in weights)
+
+
+def test_fp16_resumes_exactly(fit, tmp_path):
+    straight, first, second = (small(Overflowing) for _ in range(3))
+    fit(straight, max_steps=6, **fp16())
+    fit(first, max_steps=4, **fp16()).save_checkpoint(tmp_path / "x.ckpt")
+    fit(second, max_steps=6, ckpt_path=tmp_path / "x.ckpt", **fp16())
+    for name, value in straight.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+    states = [{player: scaler.state_dict() for player, scaler in game.scalers.items()} for game in (straight, second)]
+    assert states[0] == states[1]
+    assert [state["scale"] for state in states[1].values()] == [2**16, 2**14]
+    assert [state["_growth_tracker"] for state in states[1].values()] == [6, 3], "rounds since the last overflow"
+    ganzoo.load(tmp_path / "x.ckpt")
+
+
+def test_a_run_may_go_on_in_fp16_and_back(fit, tmp_path):
+    path = tmp_path / "x.ckpt"
+    fit(small(), max_steps=1).save_checkpoint(path)
+    old = torch.load(path, weights_only=True)
+    assert old["game"].pop("scales") == {}
+    torch.save(old, path)  # as before there were scales
+    fit(small(), max_steps=2, ckpt_path=path, **fp16()).save_checkpoint(path)
+    assert torch.load(path, weights_only=True)["game"]["scales"].keys() == {"discriminator", "generator"}
     game = small()
-    game.trainer = type("T", (), {"precision": "16-mixed"})()
-    with pytest.raises(ValueError, match="bf16-mixed"):
-        Game.setup(game, "fit")
+    fit(game, max_steps=3, ckpt_path=path)
+    assert not game.scalers
+
+
+@pytest.mark.parametrize("variant", [ganzoo.LSGAN, ganzoo.WGANGP, ganzoo.UnrolledGAN])
+def test_fp16_compiled_rounds_are_the_eager_ones(variant, fit, aot_eager):
+    """And a scale that changes compiles nothing anew."""
+    eager, compiled = (of_digits(variant, compile=how) for how in (False, True))
+    compiled.load_state_dict(eager.state_dict())
+    counters.clear()
+    for game in (eager, compiled):
+        fit(game, max_steps=8, **fp16())
+    assert counters["stats"]["unique_graphs"] == 2
+    assert min(scaler.get_scale() for scaler in compiled.scalers.values()) < 2**16 or variant is not ganzoo.LSGAN
+    assert all(torch.equal(value, compiled.state_dict()[name]) for name, value in eager.state_dict().items())
+
+
+def test_fp16_keeps_the_host_from_waiting(fit, monkeypatch):
+    """With a fused optimizer: it is the device that skips a step."""
+    reads = []
+    for name in ("item", "tolist", "__bool__", "__float__"):
+        read = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda *given, name=name, read=read: (reads.append(name), read(*given))[1])
+
+    def reads_of(**precision) -> list[str]:
+        reads.clear()
+        fit(small(Overflowing), max_steps=4, log_every_n_steps=9, **precision)
+        return list(reads)
+
+    assert reads_of(**fp16()) == reads_of(), "those of Lightning's start"
+
+
+@pytest.mark.parametrize("scale, troubles", [(2**16, set()), (1, {"not finite"})])
+def test_the_watch_takes_no_fp16_overflow_for_trouble(scale, troubles, fit):
+    """Unless it is halved and halved again in vain."""
+
+    class Scaled(L.Callback):
+        def on_train_start(self, trainer, game):
+            game.scalers["generator"].update(float(scale))
+
+    watch = ganzoo.CollapseWatch(every_steps=3, n=4)
+    fit(small(Overflowing), max_steps=3, callbacks=[Scaled(), watch], **fp16())
+    assert not math.isfinite(watch.values["generator/gradient_norm"])
+    assert watch.found.keys() & {"not finite"} == troubles
 
 
 def test_refuses_what_a_checkpoint_cannot_hold():
@@ -217,23 +375,23 @@ def test_a_checkpoint_of_another_variant_or_size_is_refused(fit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "variant, strategy",
+    "variant, strategy, precision",
     [
-        ("WGAN", "UnwrappedDDP"),
-        ("WGANGP", "UnwrappedDDP"),
-        ("WGANGP", "ddp"),
-        ("BEGAN", "UnwrappedDDP"),  # its k is a buffer
-        ("UnrolledGAN", "UnwrappedDDP"),  # its loss reads the optimizer
-        ("SemiSupervisedGAN", "UnwrappedDDP"),  # its batches have three parts
+        ("WGAN", "UnwrappedDDP", []),
+        ("WGANGP", "UnwrappedDDP", []),
+        ("WGANGP", "ddp", []),
+        ("BEGAN", "UnwrappedDDP", []),  # its k is a buffer
+        ("UnrolledGAN", "UnwrappedDDP", []),  # its loss reads the optimizer
+        ("SemiSupervisedGAN", "UnwrappedDDP", []),  # its batches have three parts
+        ("DCGAN", "UnwrappedDDP", ["fp16"]),  # one rank's gradient overflows
     ],
 )
-def test_two_processes(variant, strategy, tmp_path):
+def test_two_processes(variant, strategy, precision, tmp_path):
     """Weights and statistics equal on both ranks, noise different, each rank its own images, gradients averaged."""
     script = Path(__file__).parent / "two_processes.py"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, script, variant, strategy, tmp_path], env=environment, capture_output=True, text=True, timeout=240
-    )
+    command = [sys.executable, script, variant, strategy, tmp_path, *precision]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["step"] == second["step"] == 3
@@ -245,6 +403,7 @@ def test_two_processes(variant, strategy, tmp_path):
     assert torch.equal(first["logged"], second["logged"]), "the mean over devices"
     torch.testing.assert_close(first["mean"], (first["own"] + second["own"]) / 2)
     assert first["watched"] == second["watched"], "the mean over devices"
+    assert first["scales"] == second["scales"] == ({"discriminator": 2**16, "generator": 2**15} if precision else {})
     assert {"generator/gradient_norm", "accuracy_real", "coverage"} <= first["watched"].keys()
 
 

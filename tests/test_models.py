@@ -6,7 +6,7 @@ from shutil import which
 
 import pytest
 import torch
-from conftest import TINY, data_for, of_digits, trainer
+from conftest import TINY, data_for, fp16, of_digits, trainer
 from torch._dynamo.utils import counters
 
 import ganzoo
@@ -221,6 +221,18 @@ def test_bf16(variant, fit):
     assert all(term.dtype == torch.float32 and torch.isfinite(term) for term in game.terms.values())
     with torch.autocast("cpu", torch.bfloat16):
         assert game.sample(2).dtype == torch.float32
+
+
+def test_fp16(variant, fit):
+    """Scales start too large for some losses, and are soon small enough."""
+    game = new(variant)
+    start = positions(game)
+    fit(game, max_steps=8, **fp16())
+    assert all(term.dtype == torch.float32 and torch.isfinite(term) for term in game.terms.values())
+    assert all(torch.isfinite(value).all() for value in game.state_dict().values())
+    for player, position in positions(game).items():
+        assert not torch.equal(position, start[player]), player
+        assert 2**8 < game.scalers[player].get_scale() <= 2**16
 
 
 def test_validation_changes_nothing(variant, fit):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import TINY
+from conftest import TINY, fp16
 from test_models import apart, positions, tolerance
 from torch import nn
 
@@ -96,9 +96,10 @@ def test_rounds_on_cuda_are_the_eager_ones(technique, fit, how, precision):
 
 
 @techniques
-def test_bf16(technique, fit):
+@pytest.mark.parametrize("precision", [{"precision": "bf16-mixed"}, fp16()], ids=["bf16", "fp16"])
+def test_half_precision(technique, precision, fit):
     game = new(technique)
-    fit(game, precision="bf16-mixed")
+    fit(game, **precision)
     assert all(term.dtype == torch.float32 and term.isfinite() for term in game.terms.values())
 
 

@@ -94,6 +94,32 @@ def test_adam_may_start_from_nothing(monkeypatch):
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
+class Scaled(nn.Module):
+    """A G of nothing that autocast does in half precision: [N, 2] -> [N, 2]."""
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.size = nn.Parameter(torch.ones(shape))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z * self.size
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_does_not_touch_the_unrolled_steps(dtype, monkeypatch):
+    """Rounded to zero, D's gradients made the generator's hundreds of times too large."""
+    torch.manual_seed(0)
+    game = ganzoo.UnrolledGAN(shape=(2,), latent_dim=2, generator=Scaled)
+    game.configure_optimizers()
+    real, z = torch.randn(2, 8, 2)
+    monkeypatch.setattr(game, "latent", lambda n: z)
+    moves = []
+    for half in (False, True):
+        with torch.autocast("cpu", dtype, enabled=half, cache_enabled=False):
+            moves.append(game.move("generator", game.generator_loss, (real,)))
+    torch.testing.assert_close(moves[1], moves[0], rtol=0, atol=0)
+
+
 def test_the_generators_move_leaves_the_discriminator_alone():
     """Weights, moments and, with batch normalisation, running statistics."""
     torch.manual_seed(0)

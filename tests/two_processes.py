@@ -1,15 +1,16 @@
-"""Run by test_game.test_two_processes: python two_processes.py VARIANT STRATEGY FOLDER, as two ranks."""
+"""Run by test_game.test_two_processes: python two_processes.py VARIANT STRATEGY FOLDER [fp16], as two ranks."""
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L
 import torch
-from conftest import data_for, of_digits
+from conftest import data_for, fp16, of_digits
 
 import ganzoo
-from ganzoo.game import mean_over_devices
+from ganzoo.game import Game, Terms, mean_over_devices
 
 
 class Record(L.Callback):
@@ -33,13 +34,25 @@ class Record(L.Callback):
             "logged": torch.tensor(list(game.measured.values())[:-1]),  # all but images_per_second
             "mean": mean,
             "watched": self.watch.values,
+            "scales": {player: scaler.get_scale() for player, scaler in game.scalers.items()},
         }
         torch.save(record, self.folder / f"rank{trainer.global_rank}.pt")
+
+
+def overflowing_on_one_rank(loss: Callable[..., Terms], game: Game) -> Callable[..., Terms]:
+    """The loss, whose gradient is too large on rank 1 in round 1."""
+
+    def steep(*batch: torch.Tensor) -> Terms:
+        slope = 1e38 if game.global_rank == game.global_step == 1 else 0.0
+        return {name: term + slope * (term - term.detach()) for name, term in loss(*batch).items()}
+
+    return steep
 
 
 if __name__ == "__main__":
     variant, folder = getattr(ganzoo, sys.argv[1]), Path(sys.argv[3])
     strategy = "ddp" if sys.argv[2] == "ddp" else getattr(ganzoo, sys.argv[2])()
+    precision = fp16() if sys.argv[4:] == ["fp16"] else {}
     L.seed_everything(int(os.environ.get("LOCAL_RANK", "0")))  # each rank other weights, until they agree
     watch = ganzoo.CollapseWatch(every_steps=1, n=4)
     trainer = L.Trainer(
@@ -54,5 +67,9 @@ if __name__ == "__main__":
         enable_model_summary=False,
         use_distributed_sampler=False,
         callbacks=[Record(folder, watch), watch],
+        **precision,
     )
-    trainer.fit(of_digits(variant, average_decay=0.9), data_for(variant))
+    game = of_digits(variant, average_decay=0.9)
+    if precision:
+        game.generator_loss = overflowing_on_one_rank(game.generator_loss, game)
+    trainer.fit(game, data_for(variant))

@@ -51,6 +51,13 @@ class UnrolledGAN(Duel):
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:  # eq. 10
         fake = self.fake(len(real))
+        # A weight's Adam step is its gradient over that gradient's own size: of one that half precision has rounded to zero,
+        # the derivative is thousands of times too large.
+        with torch.autocast(fake.device.type, enabled=False):
+            return self.surrogate(real, fake)
+
+    def surrogate(self, real: Tensor, fake: Tensor) -> Terms:
+        """f_K, eq. 9."""
         weights: dict[str, Tensor] = dict(self.discriminator.named_parameters())  # eq. 6
         statistics = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}  # to be thrown away
         moments: dict[str, tuple[Any, Any]] = {name: self.moments.get(name, (0.0, 0.0)) for name in weights}
@@ -59,7 +66,7 @@ class UnrolledGAN(Duel):
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
             for (name, weight), gradient in zip(list(weights.items()), gradients, strict=True):
                 weights[name], moments[name] = self.adam(weight, gradient, *moments[name], self.steps_taken + k)  # eq. 7
-        return {name: -term for name, term in self.cost(weights, statistics, real, fake).items()}  # f_K, eq. 9
+        return {name: -term for name, term in self.cost(weights, statistics, real, fake).items()}
 
     def adam(self, weight: Tensor, gradient: Tensor, mean: Any, square: Any, step: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Adam's step number `step` as a differentiable function: the new weight, and the new moments."""
