@@ -4,11 +4,15 @@ import os
 import subprocess
 from typing import Any
 
+import lightning as L
 import torch.distributed as dist
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.plugins import LayerSync, TorchSyncBatchNorm
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+from torch.nn import Module
 
 from ganzoo.lifeline import Lifeline
+from ganzoo.networks.layers import SYNCHRONISED, synchronise
 
 STARTED_BY = "GANZOO_STARTED_BY"  # in the environment of a node's other ranks: the process of its first one, dead or alive
 
@@ -33,6 +37,11 @@ class UnwrappedDDP(DDPStrategy):
         host = "127.0.0.1" if self.num_nodes == 1 else self.cluster_environment.main_address
         self.lifeline.children = self._children()
         self.lifeline.tie(self.world_size, host, self.broadcast)
+
+    def setup(self, trainer: L.Trainer) -> None:
+        if isinstance(self._layer_sync, TorchSyncBatchNorm):  # --trainer.sync_batchnorm true
+            self._layer_sync = SyncBatchNorm()
+        super().setup(trainer)
 
     def configure_ddp(self) -> None:
         """Start all processes from the first one's weights."""
@@ -80,6 +89,16 @@ class UnwrappedDDP(DDPStrategy):
             # the rank that died is named: of an empty list it sees no one to wait for, and ends.
             watched.clear()
         return children
+
+
+class SyncBatchNorm(LayerSync):
+    """Batch normalisation over all devices while the game is trained."""
+
+    def apply(self, model: Module) -> Module:
+        return synchronise(model)
+
+    def revert(self, model: Module) -> Module:
+        return synchronise(model, {ours: plain for plain, ours in SYNCHRONISED.items()})
 
 
 def replace_ddp() -> None:

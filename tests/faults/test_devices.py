@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from command import TINY, ended
+from ranks import CASES, normed
 
 ROUNDS = [*("--trainer.max_steps", "100000", "--trainer.log_every_n_steps", "1"), "--trainer.enable_progress_bar=false"]
 HERE = Path(__file__).parent
@@ -123,3 +125,23 @@ def test_ranks_do_not_outlive_torchrun(tmp_path):
     until(lambda: trained(tmp_path), 100, "it never trained")
     errors = killed(run, run.pid)
     assert "ganzoo: " in errors
+
+
+# --- batch normalisation over all devices ---
+
+
+def test_synchronised_batch_norm_is_that_of_the_whole_batch(tmp_path):
+    """Values, gradients, a penalty's gradients of gradients, running statistics: in float64."""
+    subprocess.run([sys.executable, HERE / "ranks.py", "normed", tmp_path, "2"], check=True, timeout=100)
+    normed(0, 1, tmp_path)
+    for kind in CASES:
+        whole, *parts = (torch.load(tmp_path / f"{kind}-{name}.pt") for name in ("1-0", "2-0", "2-1"))
+        for name, value in whole.items():
+            if name in ("y", "slope", "by_x", "still"):  # of each sample
+                together = torch.cat([part[name] for part in parts])
+            elif name.startswith("weight"):
+                together = sum(part[name] for part in parts)
+            else:
+                assert torch.equal(parts[0][name], parts[1][name])
+                together = parts[0][name]
+            torch.testing.assert_close(together, value, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{kind} {name} {text}")
