@@ -3,12 +3,14 @@
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import together
 import torch
 from command import TINY, ended
 from ranks import CASES, normed
@@ -66,12 +68,11 @@ def killed(run: subprocess.Popen[str], victim: int, seconds: float = 10) -> str:
     return errors
 
 
-@pytest.mark.parametrize("victim", [0, 1, 3])
-def test_a_rank_that_dies_ends_the_run(victim, tmp_path):
-    world = 4 if victim == 3 else 2
-    run = started(tmp_path, "fit", *TINY, *ROUNDS, *devices(world))
+@pytest.mark.parametrize(("victim", "world", "workers"), [(0, 2, 0), (1, 2, 0), (1, 2, 1), (3, 4, 0)])
+def test_a_rank_that_dies_ends_the_run(victim, world, workers, tmp_path):
+    run = started(tmp_path, "fit", *TINY, *ROUNDS, *devices(world), "--data.workers", str(workers))
     until(lambda: trained(tmp_path), 100, "it never trained")
-    ranks = [run.pid, *children(run.pid)]
+    ranks = [run.pid, *children(run.pid)]  # and behind these, what reads data
     errors = killed(run, ranks[victim])
     how = "is gone (killed, or out of memory)" if victim == 0 else "was killed by signal 9 (SIGKILL)"
     line = f"ganzoo: rank {victim} {how}: the run ends; the same command goes on from its last checkpoint"
@@ -138,10 +139,112 @@ def test_synchronised_batch_norm_is_that_of_the_whole_batch(tmp_path):
         whole, *parts = (torch.load(tmp_path / f"{kind}-{name}.pt") for name in ("1-0", "2-0", "2-1"))
         for name, value in whole.items():
             if name in ("y", "slope", "by_x", "still"):  # of each sample
-                together = torch.cat([part[name] for part in parts])
+                joined = torch.cat([part[name] for part in parts])
             elif name.startswith("weight"):
-                together = sum(part[name] for part in parts)
+                joined = sum(part[name] for part in parts)
             else:
                 assert torch.equal(parts[0][name], parts[1][name])
-                together = parts[0][name]
-            torch.testing.assert_close(together, value, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{kind} {name} {text}")
+                joined = parts[0][name]
+            assert torch.allclose(joined, value, rtol=1e-9, atol=1e-9), (kind, name)
+
+
+# --- several devices are one with all their batches ---
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_devices_together_are_one(world, tmp_path, monkeypatch):
+    """Weights bit for bit the same on all ranks, and one process's of the same batches and noise; noise different."""
+    here = os.pathsep.join([str(HERE.parent.parent), str(HERE), str(HERE.parent)])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": here}
+    subprocess.run([sys.executable, HERE / "together.py", str(world), tmp_path], check=True, env=environment, timeout=200)
+    for name in together.CASES:
+        ranks = [torch.load(tmp_path / f"{name}-{rank}.pt", weights_only=True) for rank in range(world)]
+        for rank in ranks[1:]:
+            assert all(torch.equal(weight, rank["weights"][key]) for key, weight in ranks[0]["weights"].items()), name
+            assert not torch.equal(ranks[0]["noise"], rank["noise"]), name
+        as_ranks = together.AsRanks(world)
+        monkeypatch.setattr("ganzoo.game.draw_from", as_ranks.draw_from)
+        with as_ranks:
+            one, start = together.train(name, 1)
+        assert ranks[0]["seen"] == one.images_seen
+        apart = distance(ranks[0]["weights"], one.state_dict(), start)
+        assert apart < 2e-5, (name, apart)
+
+
+def distance(here: dict, there: dict, start: dict) -> float:
+    """How far weights and running statistics are apart, in units of how far they have moved; of the worst network."""
+    worst = 0.0
+    for network in {key.partition(".")[0] for key in start}:
+        keys = [key for key in start if key.startswith(network) and start[key].is_floating_point()]
+        a, b, c = (torch.cat([of[key].double().flatten() for key in keys]) for of in (here, there, start))
+        assert not torch.equal(b, c)
+        worst = max(worst, float((a - b).norm() / (b - c).norm()))
+    return worst
+
+
+# --- who starts the processes makes no difference ---
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    [path] = folder.glob("runs/*/version_0/checkpoints/last.ckpt")
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+FIT = ["fit", *TINY, "--trainer.max_steps", "3", "--trainer.enable_progress_bar=false", "--trainer.strategy", "ddp"]
+
+
+@pytest.fixture(scope="module")
+def by_lightning(tmp_path_factory) -> dict[str, torch.Tensor]:
+    """Weights of two processes that Lightning started."""
+    folder = tmp_path_factory.mktemp("lightning")
+    return all_ended(folder, started(folder, *FIT, "--trainer.devices", "2"))
+
+
+def test_torchrun_trains_what_lightning_trains(by_lightning, tmp_path):
+    by = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    assert_equal(all_ended(tmp_path, started(tmp_path, *FIT, "--trainer.devices", "2", by=by)), by_lightning)
+
+
+def test_two_nodes_train_what_one_trains(by_lightning, tmp_path):
+    address = ("--master-addr", "127.0.0.1", "--master-port", str(free_port()))
+    nodes = []
+    for rank in "01":
+        by = ("torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--node-rank", rank, *address, "-m")
+        nodes.append(started(tmp_path, *FIT, "--trainer.devices", "1", "--trainer.num_nodes", "2", by=by))
+    assert_equal(all_ended(tmp_path, *nodes), by_lightning)
+
+
+def test_a_rank_that_dies_ends_the_run_on_all_nodes(tmp_path):
+    address = ("--master-addr", "127.0.0.1", "--master-port", str(free_port()))
+    nodes = []
+    for rank in "01":
+        by = ("torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--node-rank", rank, *address, "-m")
+        nodes.append(started(tmp_path, "fit", *TINY, *ROUNDS, *devices(1), "--trainer.num_nodes", "2", by=by))
+    until(lambda: trained(tmp_path), 100, "it never trained")
+    ranks = [children(node.pid)[0] for node in nodes]
+    os.kill(ranks[1], signal.SIGKILL)
+    until(lambda: not alive(ranks), 10, "it lingers")
+    errors = [ended(node) for node in nodes]
+    assert all(status != 0 for status, _, _ in errors)
+    assert "ganzoo: rank 1 is gone" in errors[0][2]
+
+
+def all_ended(folder: Path, *runs: subprocess.Popen[str]) -> dict[str, torch.Tensor]:
+    """The weights in the run folder, once all its processes have ended well."""
+    for run in runs:
+        status, _, errors = ended(run)
+        assert status == 0, errors[-3000:]
+    [path] = folder.glob("runs/*/version_0/checkpoints/last.ckpt")
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def assert_equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    """Bit for bit."""
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        assert torch.equal(weight, theirs[name]), name
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
