@@ -132,7 +132,7 @@ class Game(Remembering, L.LightningModule):
             terms["loss_scale"] = self.scalers[player].factor.clone()
             total = total * terms["loss_scale"]
         with torch.autocast(total.device.type, enabled=False):  # or it would round what the loss has in float32
-            gradients = list(torch.autograd.grad(total, self._weights[player], allow_unused=True))
+            gradients: list[Tensor | None] = list(torch.autograd.grad(total, self._weights[player], allow_unused=True))
         if player not in self.scalers:  # which know what to do when a gradient is not finite
             terms["gradient_norm"] = get_total_norm([gradient for gradient in gradients if gradient is not None])
         return terms, gradients

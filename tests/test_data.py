@@ -73,6 +73,16 @@ def test_ranks_partition_the_stream() -> None:
     assert list(chain.from_iterable(dealt)) == order(Stream(numbered(50), 4, start=7), 12)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ranks_share_each_minibatch_of_a_round(workers: int) -> None:
+    """Those of three ranks, side by side, are the minibatches of one process with three times the batch."""
+    place = {"minibatches": 2, "start": 7}
+    ranks = [order(Stream(numbered(50), 8, rank=rank, world=3, **place), 4, workers=workers) for rank in range(3)]
+    together = [ranks[rank][4 * minibatch :][:4] for minibatch in range(8) for rank in range(3)]
+    assert list(chain.from_iterable(together)) == order(Stream(numbered(50), 24, **place), 4)
+    assert order(Stream(numbered(50), 24, **place), 4) == order(Stream(numbered(50), 24, start=7), 4)
+
+
 def test_a_batch_may_be_larger_than_the_set() -> None:
     first, second = list(islice(Stream(numbered(3), 8), 2))
     assert torch.cat([first[1], second[1]])[:15].reshape(5, 3).sort().values.tolist() == [[0, 1, 2]] * 5

@@ -23,8 +23,11 @@ def images(n: int = 10, labelled: bool = True) -> Samples:
     return Samples(pixels, torch.arange(n) if labelled else None)
 
 
-@pytest.mark.parametrize("place", [{}, {"flip": True}, {"seed": 3, "start": 7, "flip": True}, {"rank": 1, "world": 2}])
-@pytest.mark.parametrize("batch", [4, 23])
+RANK_1 = {"rank": 1, "world": 2, "minibatches": 2, "flip": True}
+
+
+@pytest.mark.parametrize("place", [{}, {"flip": True}, {"seed": 3, "start": 7, "flip": True}, RANK_1])
+@pytest.mark.parametrize("batch", [4, 22])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_resident_batches_are_the_streams(place, batch, labelled):
     samples = images(labelled=labelled)

@@ -486,18 +486,22 @@ def test_compare_ranks_equal_protocols_and_refuses_others(tmp_path, capsys):
 # --- several processes ---
 
 
-def test_two_processes_measure_what_one_does(tmp_path):
+@pytest.mark.parametrize("world", [2, 4])
+def test_several_processes_measure_what_one_does(world, tmp_path):
     from two_evaluations import measure as measure_alone
 
     measure_alone(0, 1, str(tmp_path))
     script = Path(__file__).parent / "two_evaluations.py"
-    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    one, two, third = (json.loads((tmp_path / name).read_text()) for name in ("1-0.json", "2-0.json", "2-1.json"))
-    assert two == third, "all ranks have the same"
-    assert one.keys() == two.keys()
-    assert len(one) == 9
+    command = [sys.executable, script, tmp_path, str(world)]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=200)
+    one, first, *others = (
+        json.loads((tmp_path / name).read_text()) for name in ("1-0.json", *(f"{world}-{rank}.json" for rank in range(world)))
+    )
+    assert all(other == first for other in others), "all ranks have the same"
+    assert one.keys() == first.keys()
+    assert len(one) == 2 * 9
     for name, value in one.items():
-        assert two[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+        assert first[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
 
 
 def test_two_devices_measure_while_training(tmp_path):

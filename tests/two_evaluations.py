@@ -1,4 +1,4 @@
-"""Run by test_evaluation: python two_evaluations.py FOLDER measures the same fakes by two processes."""
+"""Run by test_evaluation: python two_evaluations.py FOLDER WORLD measures the same fakes by so many processes."""
 
 import json
 import sys
@@ -26,12 +26,15 @@ def measure(rank: int, world: int, folder: str) -> None:
     evaluator = Evaluator(metrics, by, sample_images(pictures(600)), split="train", held_out=held_out)
     torch.manual_seed(0)
     game = ganzoo.DCGAN(shape=(3, 16, 16), generator=partial(ganzoo.DCGANGenerator, width=4))
-    scores = evaluate(evaluator, game, 700, 0, "nothing", 0)  # three blocks for two ranks
+    scores = evaluate(
+        evaluator, game, 700, 0, "nothing", 0
+    )  # three blocks: two ranks share them as 500 and 200, and a fourth rank has none
     few = evaluator(sample_images(pictures(20, seed=2)), NOBODY)  # one block: the second rank has none
     found = {score.protocol.metric: score.value for score in scores}
     assert len(few) == len(scores) == len(found)
+    found |= {f"{score.protocol.metric} of few": score.value for score in few}
     (Path(folder) / f"{world}-{rank}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    mp.spawn(measure, (2, sys.argv[1]), 2)
+    mp.spawn(measure, (int(sys.argv[2]), sys.argv[1]), int(sys.argv[2]))

@@ -97,7 +97,7 @@ class DataModule(L.LightningDataModule):
                 self.held_out = None if self.held_out is None else wholly_labelled(self.held_out)
 
     def stream(self, batch: int, device: torch.device, **place: Any) -> Stream:
-        """The training samples as a stream, on the device if they fit there; `place` is its seed, rank and world."""
+        """The training samples as a stream, on the device if they fit there; `place`: seed, rank, world and minibatches."""
         if fits(self.train, device, self.device_share):
             return ResidentStream(self.train, batch, device=device, flip=self.flip, **place)
         return Stream(self.train, batch, flip=self.flip, **place)
@@ -107,9 +107,11 @@ class DataModule(L.LightningDataModule):
         assert self.trainer is not None, "train_dataloader() needs a trainer"
         game = self.trainer.lightning_module
         device = self.trainer.strategy.root_device
+        minibatches = getattr(game, "minibatches", 1)
         stream = self.stream(
-            getattr(game, "minibatches", 1) * self.batch_size,
+            minibatches * self.batch_size,
             device,
+            minibatches=minibatches,
             seed=getattr(game, "seed", 0),
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,

@@ -180,7 +180,9 @@ class Shards(DataModule):
         return train, self._samples(self.val_shards, 1) if self.val_shards else None
 
     def stream(self, batch: int, device: torch.device, **place: Any) -> Stream:
-        """Read by the host: a set for which shards are made does not live on the device."""
+        """Read by the host: a set for which shards are made does not live on the device. A round of one rank, all its
+        minibatches, comes from one lane: several devices see other minibatches than one."""
+        place["minibatches"] = 1
         return ShardStream(self.train, batch, lanes=self.lanes, mix=self.mix, flip=self.flip, **place)
 
     def _samples(self, names: list[str], keep_open: int) -> ShardSamples:

@@ -67,7 +67,10 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         samples: what to draw from; a batch may be larger than the set.
         batch: samples in one batch of one rank.
         start: position of the first batch in the stream, in samples, all ranks together.
-        rank, world: of the consecutive blocks of `batch` samples from `start` on, block b goes to rank b % world.
+        rank, world: of the consecutive blocks of `batch / minibatches` samples from `start` on, block b goes to rank
+            b % world.
+        minibatches: parts of a batch. The ranks' m-th parts together are the m-th part of one rank's batch `world` times as
+            large: several devices see in each turn what one would see.
         flip: mirror each image left to right with probability 1/2; where a sample has several images, all of them.
     """
 
@@ -82,10 +85,11 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         start: int = 0,
         rank: int = 0,
         world: int = 1,
+        minibatches: int = 1,
         flip: bool = False,
     ) -> None:
         self.samples, self.batch, self.seed, self.start = samples, batch, seed, start
-        self.rank, self.world, self.flip = rank, world, flip
+        self.rank, self.world, self.minibatches, self.flip = rank, world, minibatches, flip
         self._epoch = -1
         self._order: Any  # [samples]
         self._mirrored: Any  # [samples]
@@ -93,12 +97,13 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         worker = get_worker_info()
         first, every = (worker.id, worker.num_workers) if worker else (0, 1)
-        # the DataLoader takes one batch of worker 0, one of worker 1, ...: dealing blocks in turn keeps their order
-        for block in count(self.rank + self.world * first, self.world * every):
-            yield self.read(self.start + self.batch * block)
+        mine = self.start + self.rank * self.batch // self.minibatches
+        # the DataLoader takes one batch of worker 0, one of worker 1, ...: dealing batches in turn keeps their order
+        for turn in count(first, every):
+            yield self.read(mine + self.batch * self.world * turn)
 
     def read(self, position: int) -> tuple[Tensor, ...]:
-        """The batch at `position` .. `position + batch - 1` of the stream."""
+        """The batch whose first part begins at `position` of the stream, and the next ones where the other ranks' end."""
         order, mirrored = self._plan(position)
         parts = self.samples.__getitems__(order)
         for images in (part for part in parts if self.flip and part.ndim == 4):
@@ -107,14 +112,16 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         return parts
 
     def _plan(self, position: int) -> tuple[Any, Any]:
-        """Which samples lie at `position` and after, and which of them are mirrored: [batch] each."""
-        order, mirrored, end = [], [], position + self.batch
-        while position < end:
-            epoch, offset = divmod(position, len(self.samples))
-            self._draw(epoch)
-            order.append(self._order[offset : offset + end - position])
-            mirrored.append(self._mirrored[offset : offset + end - position])
-            position += len(order[-1])
+        """Which samples are in the batch at `position`, and which of them are mirrored: [batch] each."""
+        order, mirrored, part = [], [], self.batch // self.minibatches
+        for start in range(position, position + self.batch * self.world, part * self.world):
+            at, end = start, start + part
+            while at < end:
+                epoch, offset = divmod(at, len(self.samples))
+                self._draw(epoch)
+                order.append(self._order[offset : offset + end - at])
+                mirrored.append(self._mirrored[offset : offset + end - at])
+                at += len(order[-1])
         return self._join(order), self._join(mirrored)
 
     def _draw(self, epoch: int) -> None:

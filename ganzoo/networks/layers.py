@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from math import sqrt
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
+import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -67,6 +69,77 @@ class VirtualBatchNorm(nn.Module):
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mu * scale
         return (h * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
+
+
+class AllReduced(torch.autograd.Function):
+    """The sum of all ranks' tensors, differentiable any number of times: what each rank's was good for, all ranks felt."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        return AllReduced.apply(gradient)  # type: ignore[no-untyped-call]
+
+
+class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation by the statistics of all ranks' batches together, which are alike in size: [N, C, ...] -> the same.
+
+    torch's own refuses CPUs and has no gradient of a gradient. In evaluation mode, or alone, it is that which it is made of.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not dist.is_initialized() or (world := dist.get_world_size()) == 1:
+            return super().forward(x)
+        h = x if x.dtype == torch.float64 else x.float()
+        var, mean = torch.var_mean(h, [0, *range(2, x.ndim)], correction=0)  # of this rank: [C]
+        own = F.pad(torch.stack([var, mean])[None], (0, 0, 0, 0, dist.get_rank(), world - 1 - dist.get_rank()))
+        vars, means = AllReduced.apply(own).unbind(1)  # type: ignore[no-untyped-call]  # of each: [world, C]
+        mean = means.mean(0)
+        var = (vars + (means - mean).square()).mean(0)  # not E[x^2] - mean^2: large squares would lose their digits
+        self._remember(mean.detach(), var.detach(), world * x.numel() // x.shape[1])
+        scale = (var + self.eps).rsqrt() if self.weight is None else self.weight * (var + self.eps).rsqrt()
+        shift = -mean * scale if self.bias is None else self.bias - mean * scale
+        return torch.addcmul(along_channels(shift, x), h, along_channels(scale, x)).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, var: Tensor, n: int) -> None:
+        """Move the running statistics, whose variance is the unbiased one of n values."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_((var * (n / (n - 1))).to(self.running_var.dtype), share)
+
+
+class SynchronisedBatchNorm1d(SynchronisedBatchNorm, nn.BatchNorm1d):
+    """Of vectors: [N, C] -> the same."""
+
+
+class SynchronisedBatchNorm2d(SynchronisedBatchNorm, nn.BatchNorm2d):
+    """Of maps: [N, C, H, W] -> the same."""
+
+
+SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: SynchronisedBatchNorm1d,
+    nn.BatchNorm2d: SynchronisedBatchNorm2d,
+}
+
+
+def synchronise(network: Network, kinds: dict[type[nn.Module], type[nn.Module]] = SYNCHRONISED) -> Network:
+    """The network, each of whose layers of one kind (batch normalisation) has become the other, with its weights."""
+    for layer in network.modules():
+        layer.__class__ = kinds.get(type(layer), type(layer))
+    return network
+
+
+def along_channels(x: Tensor, like: Tensor) -> Tensor:
+    """[C] -> [C, 1, ...], to be seen beside [N, C, ...]."""
+    return x.view(-1, *[1] * (like.ndim - 2))
 
 
 def behind(reference: Tensor | None, network: Callable[..., Tensor], z: Tensor, *label: Tensor) -> Tensor:
