@@ -53,6 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
         if traceback:
             raise
         stop(explain.explain(str(error)) or type(error).__name__)
+    except RuntimeError as error:
+        if traceback or (line := explain.lost_reader(str(error))) is None:
+            raise
+        stop(line)
 
 
 def stop(message: str) -> None:
