@@ -122,8 +122,11 @@ class ImageSet:
                 yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
     def _attempt(self, read: Callable[[str], bytes], name: str) -> np.ndarray | str:
-        """The pixels, or why there are none. Raises OSError if the disk is to blame, or whoever took away a file that was there:
-        the cache must not recall that."""
+        """The pixels, or why there are none.
+
+        Raises:
+            OSError: the disk is to blame, or whoever took away a file that was there: the cache must not recall that.
+        """
         try:
             if self.files.stamps[name][0] > MAX_BYTES:
                 return f"more than {MAX_BYTES >> 20} MiB"

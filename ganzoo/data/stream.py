@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class Samples(Dataset[tuple[Tensor, ...]]):
         self.source = data
         self.data = np.load(data, mmap_mode="r", allow_pickle=False) if isinstance(data, Path) else np.asarray(data)
         self.labels = labels
-        self._file = open(data, "rb") if isinstance(data, Path) else None  # the one that is mapped, whatever takes its name
+        self._file = FileIO(data) if isinstance(data, Path) else None  # the one that is mapped, whatever takes its name
         if self.data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"samples are uint8 images or float32 points, not {self.data.dtype}")
         if not len(self.data):
