@@ -16,6 +16,7 @@ Train, measure and compare generative adversarial networks.
   sample    pictures from a checkpoint: ganzoo sample --checkpoint CHECKPOINT --out samples.png
   evaluate  FID, KID, IS, precision, recall: ganzoo evaluate --checkpoint CHECKPOINT --data.root DATA
             or of two folders of images:  ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0
+  export    weights alone:     ganzoo export --checkpoint CHECKPOINT --out weights.safetensors
   compare   a table of runs by their scores:   ganzoo compare RUN RUN ...
   benchmark variants x data x seeds, and a table of what they reach:  ganzoo benchmark smoke
   tune      good values of a config's options: ganzoo tune dcgan_digits.yaml --trials 20
@@ -26,7 +27,7 @@ Train, measure and compare generative adversarial networks.
   --traceback               show where an error came from (as does GANZOO_TRACEBACK=1)
   --version                 print the version
 """
-COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "compare", "benchmark", "tune", "list"]
+COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "export", "compare", "benchmark", "tune", "list"]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         near = get_close_matches(command, COMMANDS, 1, 0)
         stop(f"there is no command {command}; did you mean {near[0]}?")
     try:
-        from ganzoo import cli
+        from ganzoo import cli, explain
     except KeyboardInterrupt:
         stop("stopped", 130)
     try:
@@ -57,7 +58,11 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError, cli.MisconfigurationException) as error:
         if traceback:
             raise
-        stop(cli.explain(str(error)) or type(error).__name__)
+        stop(explain.explain(str(error)) or type(error).__name__)
+    except RuntimeError as error:
+        if traceback or (line := explain.lost_reader(str(error))) is None:
+            raise
+        stop(line)
 
 
 def stop(message: str, status: int = 2) -> None:

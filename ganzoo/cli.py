@@ -35,7 +35,7 @@ from ganzoo.conditional import OfKinds
 from ganzoo.data.base import DataModule
 from ganzoo.evaluation import table
 from ganzoo.explain import Parser, nearest
-from ganzoo.explain import explain as explain
+from ganzoo.export import export_command
 from ganzoo.game import Diverged, Game, draw_from
 from ganzoo.listing import CONFIGS, bundled, listing
 from ganzoo.loading import import_all, load
@@ -59,6 +59,8 @@ def run(command: str, arguments: list[str]) -> None:
         benchmark_command(arguments)
     elif command == "compare":
         scoring.compare_command(arguments)
+    elif command == "export":
+        export_command(arguments)
     elif command == "tune":
         from ganzoo.tune.command import tune_command  # which needs this module
 
@@ -314,7 +316,7 @@ def find_config(name: str) -> str:
 def sample(arguments: list[str]) -> None:
     """`ganzoo sample`: from a checkpoint to one PNG or a folder of PNGs."""
     parser = argparse.ArgumentParser("ganzoo sample", description="Pictures from a checkpoint.", allow_abbrev=False)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a .ckpt file of a run")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a .ckpt file of a run, or exported weights")
     parser.add_argument(
         "--out", type=Path, default=Path("samples.png"), help="a .png for one grid, or a folder for single PNGs"
     )

@@ -41,6 +41,8 @@ def explain(message: str, parser: jsonargparse.ArgumentParser | None = None) -> 
 
     Its messages list every type that a value could have had; the innermost complaint is the one that helps.
     """
+    if "Original Traceback" in message:  # of a process that reads data: its own words come last
+        return message.strip().splitlines()[-1].partition("Error: ")[2] or message.strip().splitlines()[-1]
     if unknown := re.search(r"Expected a dot import path string: (\S+)", message):
         return f"there is no class {unknown[1]}{nearest(unknown[1], ganzoo.__all__)}"
     if unknown := re.search(r"Option '(\w+)' is not accepted", message):
@@ -70,6 +72,18 @@ def explain(message: str, parser: jsonargparse.ArgumentParser | None = None) -> 
     if keys and complaints:
         return f"--{keys}: {complaints[0]}"
     return " ".join((complaints[0] if "Union subtypes" in message else message).split())
+
+
+def lost_reader(message: str) -> str | None:
+    """One line for torch's error about a process that reads data; None if it is about anything else."""
+    if "DataLoader worker" in message:
+        ended = re.search(r"\(pid.*? ([\d, ]+)\) (?:is killed by signal: ([^.]+)|exited)", message)
+        which = f" (pid {ended[1]})" if ended else ""
+        how = f"was killed ({ended[2].strip()})" if ended and ended[2] else "has died"
+        return f"a process that reads data{which} {how}: if memory ran out, fewer --data.workers take less"
+    if late := re.search(r"DataLoader timed out after ([\d.]+) seconds", message):
+        return f"a process that reads data has not answered for {late[1]} seconds: does the disk? --data.workers 0 does without"
+    return None
 
 
 _FRAME = ("Parser key", "Does not validate", "Subtypes", "Errors", "Given value", "Problem with given")

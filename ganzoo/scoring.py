@@ -56,7 +56,7 @@ def evaluate_parser(arguments: list[str]) -> Parser:
     import_all()
     parser = Parser(prog="ganzoo evaluate", description=EVALUATE, formatter_class=AsWritten)
     parser.add_argument("folders", nargs="*", metavar="REAL FAKE", help="two folders or .zips of images")
-    parser.add_argument("--checkpoint", type=Path | None, help="a .ckpt file of a run")
+    parser.add_argument("--checkpoint", type=Path | None, help="a .ckpt file of a run, or exported weights")
     parser.add_subclass_arguments(DataModule, "data", required=False, help="the data, if not those of the run")
     parser.add_argument("--metrics", help="of fid, kid, is, prdc, memorisation; fd, kd (all but memorisation)")
     parser.add_argument("--extractor", default="inception", help=f"one of {', '.join(EXTRACTORS)}")

@@ -4,7 +4,8 @@ A data module hands one round of the game all its minibatches at once; images tr
 them. Nothing here has a state to save: a resumed run starts the stream at the number of images already seen.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning as L
@@ -28,7 +29,7 @@ class Rounds(DataLoader[tuple[Tensor, ...]]):
 
     def __iter__(self) -> Any:
         self.stream.start = int(getattr(self.game, "images_seen", 0))
-        batches = super().__iter__()
+        batches = watched(super().__iter__())
         there = isinstance(self.stream, ResidentStream) or self.device.type != "cuda"
         return batches if there else ahead(batches, self.device)
 
@@ -147,6 +148,21 @@ class DataModule(L.LightningDataModule):
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         timeout = WORKER_TIMEOUT_SECONDS if self.workers else 0
         return {"num_workers": self.workers, "timeout": timeout, "pin_memory": on_cuda}
+
+
+def watched(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches; after an error none of the processes that read them is left, whatever it waits for."""
+    readers = list(getattr(batches, "_workers", ()))
+    try:
+        yield from batches
+    except Exception as error:
+        if isinstance(error, ConnectionError | EOFError):  # one of them died while it handed over a batch:
+            time.sleep(1)  # torch hears of its death meanwhile, and raises an error that names it
+        if readers:
+            batches._shutdown_workers()  # type: ignore[attr-defined] # by SIGTERM, for which one that hangs has no ear
+        for reader in readers:
+            reader.kill()
+        raise
 
 
 def normalised(part: Tensor) -> Tensor:

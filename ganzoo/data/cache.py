@@ -20,7 +20,7 @@ from rich.progress import track
 
 from ganzoo.data.base import one_line
 from ganzoo.data.decode import Decoder
-from ganzoo.data.files import Files
+from ganzoo.data.files import ABSENT, Files
 
 MAX_BYTES = 1 << 29  # of one file, so that a zip of zeros cannot fill the memory either
 CHUNK = 256  # images decoded before they are written: bounds the memory
@@ -122,12 +122,18 @@ class ImageSet:
                 yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
     def _attempt(self, read: Callable[[str], bytes], name: str) -> np.ndarray | str:
-        """The pixels, or why there are none. Raises OSError if the disk is to blame: the cache must not recall that."""
+        """The pixels, or why there are none.
+
+        Raises:
+            OSError: the disk is to blame, or whoever took away a file that was there: the cache must not recall that.
+        """
         try:
             if self.files.stamps[name][0] > MAX_BYTES:
                 return f"more than {MAX_BYTES >> 20} MiB"
             return self.decoder(read(name))
         except (FileNotFoundError, KeyError):
+            if self.files.stamps[name] != ABSENT:
+                raise FileNotFoundError(f"{name} was there, and has gone meanwhile") from None
             return "missing"
         except UnidentifiedImageError:
             return "not an image"

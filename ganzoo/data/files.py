@@ -14,6 +14,7 @@ from ganzoo.data.base import one_line
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 
 Stamp = tuple[int, int]  # bytes, and the time of the last change [ns] or a zip member's CRC
+ABSENT: Stamp = (0, 0)  # of a file that is named but not there
 
 
 class Files:
@@ -42,7 +43,7 @@ class Files:
     def only(self, names: list[str]) -> "Files":
         """These files alone, in this order; one that does not exist stays in the list and cannot be read."""
         files = copy(self)
-        files.stamps = {name: self.stamps.get(name, (0, 0)) for name in names}
+        files.stamps = {name: self.stamps.get(name, ABSENT) for name in names}
         return files
 
     @contextmanager
@@ -97,4 +98,4 @@ def walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[tuple[str
                 stat = entry.stat()
                 yield prefix + entry.name, (stat.st_size, stat.st_mtime_ns)
             elif entry.is_symlink():
-                yield prefix + entry.name, (0, 0)  # a dead link: found, and then unreadable
+                yield prefix + entry.name, ABSENT  # a dead link: found, and then unreadable

@@ -1,6 +1,8 @@
 """Samples as an endless stream: what lies where depends on the seed and the position alone."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ class Samples(Dataset[tuple[Tensor, ...]]):
         self.source = data
         self.data = np.load(data, mmap_mode="r", allow_pickle=False) if isinstance(data, Path) else np.asarray(data)
         self.labels = labels
+        self._file = FileIO(data) if isinstance(data, Path) else None  # the one that is mapped, whatever takes its name
         if self.data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"samples are uint8 images or float32 points, not {self.data.dtype}")
         if not len(self.data):
@@ -45,16 +48,29 @@ class Samples(Dataset[tuple[Tensor, ...]]):
         return tuple(item[0] for item in self.__getitems__([index]))
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, ...]:
-        """A batch by one indexing call: [len(indices), ...] each."""
+        """A batch by one indexing call: [len(indices), ...] each.
+
+        Raises:
+            OSError: the mapped file has become shorter.
+        """
+        self._refuse_shrunk()
         rows = np.asarray(indices)
         real = torch.from_numpy(self.data[rows])
         return (real,) if self.labels is None else (real, self.labels[torch.from_numpy(rows)])
 
     def on(self, device: torch.device) -> Callable[[Tensor], tuple[Tensor, ...]]:
         """`__getitems__` of copies that lie on the device, as the rows [N] it is given do."""
+        self._refuse_shrunk()
         real = uploaded(self.data, device)
         label = None if self.labels is None else self.labels.to(device)
         return lambda rows: (real[rows],) if label is None else (real[rows], label[rows])
+
+    def _refuse_shrunk(self) -> None:
+        """Reading behind the end of a mapped file would kill the process without a word."""
+        if self._file is not None and isinstance(self.data, np.memmap):
+            there, needed = os.fstat(self._file.fileno()).st_size, self.data.offset + self.data.nbytes
+            if there < needed:
+                raise OSError(f"{self.source} was cut from {needed:,} to {there:,} bytes while it was read: delete it")
 
 
 class Stream(IterableDataset[tuple[Tensor, ...]]):
