@@ -129,14 +129,16 @@ class Attempt:
             self.unfinished = False
         except Diverged as error:
             assert self.cli is not None  # or who would have played
-            config, game = self.cli.config[self.cli.subcommand], self.cli.model
-            if self.noise >= config.rollbacks or self.folder is None:
+            config, game, trainer = self.cli.config[self.cli.subcommand], self.cli.model, self.cli.trainer
+            together = trainer.world_size == 1 or error.everywhere
+            if self.noise >= config.rollbacks or config.trainer.logger is False or not together:
                 tried = f", also with other noise ({self.noise} times)" if self.noise else ""
                 advice = remedies(game, NOT_FINITE, config.trainer.max_steps)
                 raise Diverged(f"{error}{tried}: try {', or '.join(advice)}" if advice else f"{error}{tried}") from error
             self.noise += 1
-            back = "; back to the latest checkpoint, and on with other noise"
-            print(f"ganzoo: {error}{back} ({self.noise} of {config.rollbacks} times)", file=sys.stderr)
+            if trainer.is_global_zero:
+                back = "; back to the latest checkpoint, and on with other noise"
+                print(f"ganzoo: {error}{back} ({self.noise} of {config.rollbacks} times)", file=sys.stderr)
 
 
 class CLI(LightningCLI):
@@ -222,7 +224,7 @@ class CLI(LightningCLI):
         try:
             self.trainer.fit(model, **how)
         except Exception as error:
-            if isinstance(error, Stopped) or not self.checkpoints.signals.received or model.playing:
+            if not self.checkpoints.signals.received or model.playing or self.trainer.world_size > 1:
                 raise
             raise Stopped(self.checkpoints.signals.received, self.trainer.global_step) from error
 

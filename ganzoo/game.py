@@ -202,12 +202,12 @@ class Game(Remembering, L.LightningModule):
             ago, term = divmod(int(at), len(self.terms))
             player, _, name = [*self.terms][term].partition("/")
             step = self.global_step - len(terms) + ago + 1
-            raise Diverged(f"round {step:,}: the {player}'s {name} is {terms[ago, term].item()}")
+            raise Diverged(f"round {step:,}: the {player}'s {name} is {terms[ago, term].item()}", everywhere=True)
         if not math.isfinite(last):
             worst = next(
                 player for player, norm in zip(self._weights, weights.tolist(), strict=True) if not math.isfinite(norm)
             )
-            raise Diverged(f"round {self.global_step:,}: the {worst}'s weights are not finite")
+            raise Diverged(f"round {self.global_step:,}: the {worst}'s weights are not finite", everywhere=True)
         return values
 
     # --- the state of a run ---
@@ -251,7 +251,15 @@ class Game(Remembering, L.LightningModule):
 
 
 class Diverged(ValueError):
-    """NaN or infinity: in a term, a gradient or a weight of a game, or in what its generator makes."""
+    """NaN or infinity: in a term, a gradient or a weight of a game, or in what its generator makes.
+
+    Args:
+        everywhere: whether all ranks come upon it in the same round.
+    """
+
+    def __init__(self, what: str, everywhere: bool = False) -> None:
+        super().__init__(what)
+        self.everywhere = everywhere
 
 
 class Optimizers(torch.optim.Optimizer):

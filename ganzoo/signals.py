@@ -17,8 +17,8 @@ import torch.distributed as dist
 INTERRUPTED = 130  # exit status of what Ctrl-C has ended
 
 
-class Stopped(Exception):
-    """A run that was told to stop, and has been saved."""
+class Stopped(BaseException):
+    """A run that was told to stop, and has been saved. No error: nothing that handles errors is to hold it up."""
 
     def __init__(self, signum: int, step: int) -> None:
         super().__init__(f"{signal.Signals(signum).name}: stopped after round {step:,}; the same command goes on from there")
@@ -66,8 +66,9 @@ class Signals:
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """What is done inside, which changes nothing in the game, is broken off by a signal."""
-        self._interruptible = True
+        """What is done inside, which changes nothing in the game, is broken off by a signal. Not on several devices: those
+        that hear of none would wait for the others."""
+        self._interruptible = self._group is None
         try:
             yield
         finally:

@@ -28,6 +28,8 @@ class UnwrappedDDP(DDPStrategy):
     lifeline: Lifeline | None = None
 
     def setup_distributed(self) -> None:
+        if self.lifeline is not None:  # the command line had to know the others before training
+            return
         self.set_world_ranks()
         if self.world_size == 1:
             return super().setup_distributed()
@@ -52,6 +54,8 @@ class UnwrappedDDP(DDPStrategy):
     def on_exception(self, exception: BaseException) -> None:
         super().on_exception(exception)
         if self.lifeline is None or not isinstance(exception, Exception):  # an exit that was asked for is no failure
+            return
+        if getattr(exception, "everywhere", False):  # all ranks end by themselves
             return
         if not self.lifeline.cut(exception):
             return self.lifeline.failed(exception)

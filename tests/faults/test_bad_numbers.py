@@ -108,13 +108,13 @@ def poison_round(number: int, *attempts: int) -> Callable[[], None]:
     def sabotage() -> None:
         learn, played = game.learn, []
 
-        def poisoned(optimizer, weights, gradients, rate):
+        def poisoned(optimizer, weights, gradients, *rest):
             if optimizer.param_groups[0]["name"] == "generator":
                 done = optimizer.state[weights[0]].get("step", torch.tensor(0.0)).item()
                 played.append(done + 1)
                 if done + 1 == number and played.count(number) in attempts:
                     gradients = [gradient * math.nan for gradient in gradients]
-            return learn(optimizer, weights, gradients, rate)
+            return learn(optimizer, weights, gradients, *rest)
 
         game.learn = poisoned
 

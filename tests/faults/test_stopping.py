@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -212,3 +214,52 @@ def test_two_runs_at_once_have_folders_of_their_own(tmp_path):
     folders = sorted((tmp_path / "runs/dcgan_digits").iterdir())
     assert [folder.name for folder in folders] == ["version_0", "version_1"]
     assert equal(*(weights(folder)["state_dict"] for folder in folders))
+
+
+TWO = ["fit", *TINY, "--trainer.max_steps", "60", "--trainer.log_every_n_steps", "5", "--checkpoints.every_steps", "10"]
+TWO += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+
+
+@pytest.fixture(scope="module")
+def straight_on_two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    status, _, errors = ended(started(folder, *TWO))
+    assert status == 0, errors
+    return folder / RUN
+
+
+def begun(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the first checkpoint is there."""
+    deadline = time.monotonic() + 100
+    while not (folder / RUN / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+        assert process.poll() is None, ended(process)
+
+
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, "all SIGINT"])
+def test_two_devices_are_stopped_and_go_on(way, straight_on_two, tmp_path):
+    """SIGTERM and SIGINT reach the first rank alone, or as from a terminal all processes."""
+    process = started(tmp_path, *TWO)
+    begun(tmp_path, process)
+    if way == signal.SIGKILL:
+        os.killpg(process.pid, way)
+    elif way == "all SIGINT":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(process.pid, way)
+    status, _, errors = ended(process, 30)
+    if way == signal.SIGKILL:
+        assert status == -way
+    else:
+        assert status == (143 if way == signal.SIGTERM else 130), errors
+        assert "Traceback" not in errors
+        assert "stopped after round" in errors
+        saved = weights(tmp_path / RUN)["global_step"]
+        assert f"stopped after round {saved}" in errors
+        assert 10 <= saved < 60
+    status, _, errors = ended(started(tmp_path, *TWO))
+    assert status == 0, errors
+    assert "goes on after round" in errors
+    assert equal(weights(tmp_path / RUN)["state_dict"], weights(straight_on_two)["state_dict"])
+    steps = [row["step"] for row in csv.DictReader((tmp_path / RUN / "metrics.csv").open()) if row["generator/loss"]]
+    assert steps == [str(step) for step in range(5, 61, 5)]
