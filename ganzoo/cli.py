@@ -39,11 +39,13 @@ from ganzoo.export import export_command
 from ganzoo.game import Diverged, Game, draw_from
 from ganzoo.listing import CONFIGS, bundled, listing
 from ganzoo.loading import import_all, load
+from ganzoo.loggers import Wandb
 from ganzoo.pictures import picture, save_each
 from ganzoo.record import Record
 from ganzoo.run_folder import RunFolder, latest, unfinished
 from ganzoo.signals import Stopped as Stopped
 from ganzoo.strategy import replace_ddp
+from ganzoo.wandb_files import id_of
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -169,6 +171,7 @@ class CLI(LightningCLI):
         config = self.config[self.subcommand]
         of = Path(config.runs) / run_name(config)
         self.checkpoint: str | None = config.get("ckpt_path")
+        self.goes_on = False
         path = of
         if getattr(rank_zero_only, "rank", 0) == 0 and config.trainer.logger is not False and not config.trainer.fast_dev_run:
             path = self.claim(of).path
@@ -177,6 +180,8 @@ class CLI(LightningCLI):
         for logger in as_list(config.trainer.logger):
             if isinstance(logger, jsonargparse.Namespace) and logger.init_args.get("save_dir") == ".":
                 logger.init_args.save_dir = str(path)
+                if logger.class_path.endswith("Wandb") and not logger.init_args.get("id"):
+                    logger.init_args.id = id_of(path)  # of its earlier part, if it goes on
 
     def claim(self, of: Path) -> RunFolder:
         """The folder of this run: a new one, or that of the run which it goes on with, from its latest checkpoint."""
@@ -195,7 +200,7 @@ class CLI(LightningCLI):
         attempt.folder = before or RunFolder.new(of)
         attempt.folder.write(text)
         if before is not None:
-            self.checkpoint = go_on(before) or config.ckpt_path
+            self.checkpoint, self.goes_on = go_on(before) or config.ckpt_path, True
         return attempt.folder
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -221,6 +226,9 @@ class CLI(LightningCLI):
         """What the command does: train, from the checkpoint that the first rank has chosen."""
         model.noise = self.attempt.noise
         how["ckpt_path"] = agreed(self.trainer, self.checkpoint)
+        for logger in self.trainer.loggers if self.goes_on else []:
+            if isinstance(logger, Wandb):
+                logger.catch_up(self.record.numbers())
         try:
             self.trainer.fit(model, **how)
         except Exception as error:

@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from ganzoo.metrics.scores import greater_is_better
 from ganzoo.metrics.stamp import Stamped
+from ganzoo.wandb_files import Told, told
 
 PATIENCE_SECONDS = 6.0  # with a server that does not answer
 FINISH_SECONDS = 10.0  # for what is left to upload when a run ends, its checkpoints aside
@@ -46,7 +47,7 @@ class Wandb(WandbLogger):
         save_dir: another folder for them.
         project: the W&B project.
         artifacts: whether checkpoints are uploaded.
-        resume: `allow`: a run that is given the id of an earlier one goes on in it.
+        resume: `allow`: a run that is given the id of an earlier one goes on in it, and is not told again what it was told.
         wandb: id, name, group, job_type, tags, notes, ... as of `wandb.init`.
     """
 
@@ -57,6 +58,7 @@ class Wandb(WandbLogger):
         super().__init__(save_dir=save_dir, project=project, resume=resume, **wandb)
         self.artifacts = artifacts
         self._game: Any = None  # whose images are counted
+        self._told: set[Told] = set()  # before this process
         self._defined: set[str] = set()  # scores whose summary W&B knows
         self._kept: dict[str, tuple[Path, dict[str, Any]]] = {}  # by alias: a checkpoint and what is said of it
 
@@ -65,6 +67,10 @@ class Wandb(WandbLogger):
     def experiment(self) -> Any:
         if self._experiment is not None:
             return self._experiment
+        import wandb
+
+        if wandb.run is None and self.version:  # or there is no earlier part, or it is this process's own
+            self._told = told(Path(self.save_dir or "."), self.version)
         run = self._begun()
         run.define_metric("images_seen")
         run.define_metric("*", step_metric="images_seen")  # in place of Lightning's trainer/global_step
@@ -115,7 +121,20 @@ class Wandb(WandbLogger):
                 best = "max" if greater_is_better(name.removeprefix("score/")) else "min"
                 self.experiment.define_metric(name, step_metric="images_seen", summary=f"{best},last")
                 self._defined.add(name)
-        super().log_metrics(self._seen() | dict(metrics), step)
+        row = self._seen() | dict(metrics)
+        self.experiment  # noqa: B018 - by which it is known what W&B has been told
+        if (row.get("images_seen"), frozenset(row)) not in self._told:
+            super().log_metrics(row, step)
+
+    def catch_up(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Tell W&B what it lacks of the run's earlier part: a process that was killed had not told it everything.
+
+        Args:
+            rows: as they were logged, with `step` and `images_seen`.
+        """
+        for row in rows:
+            if "images_seen" in row:
+                self.log_metrics({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
 
     def _seen(self) -> dict[str, Any]:
         seen = getattr(self._game, "images_seen", None)  # a LightningModule of the user's own may not count them

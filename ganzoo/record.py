@@ -66,6 +66,10 @@ class Record(Logger):
         self._columns += [name for name in header if name not in self._columns]
         return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
 
+    def numbers(self) -> list[dict[str, float]]:
+        """What is there; of each row the columns that it has."""
+        return [{name: float(value) for name, value in row.items() if value} for row in self.rows()]
+
     def keep(self, wanted: Callable[[Row], bool]) -> None:
         """Forget all other rows."""
         if self.path.is_file():

@@ -1,7 +1,7 @@
 """What Weights & Biases is told, read back from the record of an offline run."""
 
 import json
-import struct
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 import wandb
 from lightning.pytorch.loggers.logger import DummyExperiment
-from wandb.proto.wandb_internal_pb2 import Record
 
 import ganzoo
 from ganzoo.__main__ import main
+from ganzoo.wandb_files import records, values
 
 RUN = [
     *("fit", "--model", "GAN", "--data", "Digits", "--data.batch_size", "8", "--trainer.accelerator", "cpu"),
@@ -34,26 +34,6 @@ class Logged(NamedTuple):
     summary: dict[str, Any]
     config: dict[str, Any]
     artifacts: list[Any]
-
-
-def records(path: Path) -> Iterator[Record]:
-    """A .wandb file is LevelDB's log: blocks of 32 KiB, whose records are whole (1), or begin, go on and end (2, 3, 4)."""
-    content, at, parts = path.read_bytes(), 7, b""
-    while at < len(content):
-        left = 32768 - at % 32768
-        if left < 7:  # no room for a header
-            at += left
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, at)
-        parts += content[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):
-            yield Record.FromString(parts)
-            parts = b""
-
-
-def values(items: Any) -> dict[str, Any]:
-    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
 def logged(folder: Path) -> Logged:
@@ -148,9 +128,14 @@ def test_artifacts_can_be_left_out(folder):
     assert logged(folder).artifacts == []
 
 
-def test_a_run_that_diverges_keeps_its_account_and_checkpoints(folder):
+def test_a_run_that_diverges_keeps_its_account_and_checkpoints(folder, monkeypatch):
+    def after_turn(game: ganzoo.Game, player: str) -> None:
+        if game.global_step == 3:
+            next(game.parameters()).data.fill_(math.nan)
+
+    monkeypatch.setattr(ganzoo.GAN, "after_turn", after_turn)
     with pytest.raises(SystemExit):
-        main([*RUN, *EVALUATION, "--model.lr", "1e38", "--checkpoints.every_steps", "1"])
+        main([*RUN, *EVALUATION, "--checkpoints.every_steps", "1", "--rollbacks", "0"])
     run = logged(folder)
     assert run.summary["state"] == "diverged"
     assert ["last" in artifact.aliases for artifact in run.artifacts][-1]

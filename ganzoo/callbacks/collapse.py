@@ -116,7 +116,8 @@ class CollapseWatch(L.Callback):
         means = trainer.strategy.reduce(torch.stack([x.float() for x in measured.values()]), reduce_op="mean")
         self.values = dict(zip(measured, means.tolist(), strict=True))
         for logger in trainer.loggers:
-            logger.log_metrics({f"watch/{name}": value for name, value in self.values.items()}, step=trainer.global_step)
+            row = {f"watch/{name}": value for name, value in self.values.items()} | {"images_seen": float(game.images_seen)}
+            logger.log_metrics(row, step=trainer.global_step)
         # In fp16 a gradient overflows now and then, and its scale is halved: no trouble before that is below 1.
         scaled = {f"{player}/gradient_norm" for player, scaler in game.scalers.items() if scaler.get_scale() >= 1}
         telling = {name: value for name, value in self.values.items() if name not in scaled}

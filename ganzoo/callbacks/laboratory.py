@@ -54,8 +54,9 @@ class Laboratory(Film):
         numbers = seen.numbers() | self.modes_of(seen)
         for name, value in {"step": float(trainer.global_step), **numbers}.items():
             self.history.setdefault(name, []).append(value)
+        row = {f"lab/{name}": value for name, value in numbers.items()} | {"images_seen": float(game.images_seen)}
         for logger in trainer.loggers:
-            logger.log_metrics({f"lab/{name}": value for name, value in numbers.items()}, step=trainer.global_step)
+            logger.log_metrics(row, step=trainer.global_step)
         title = f"{type(game).__name__}, round {trainer.global_step:,}: JSD {numbers['jsd']:.3f}"
         if "jsd_seen" in numbers:
             title += f", by D {numbers['jsd_seen']:.3f}; mean |D - D*| {numbers['discriminator_error']:.3f}"

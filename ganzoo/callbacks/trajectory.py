@@ -1,7 +1,5 @@
 """Two players of one number each, seen from above."""
 
-from typing import Any
-
 import lightning as L
 import numpy as np
 from PIL import Image
@@ -45,9 +43,9 @@ class Trajectory(Film):
         place = np.stack([self.history["x"], self.history["y"]], 1)  # [rounds + 1, 2]
         distance = np.linalg.norm(place, axis=1)
         expected = distance[0] * game.factor() ** trainer.global_step
+        numbers = {"lab/distance": float(distance[-1]), "lab/distance_expected": float(expected)}
         for logger in trainer.loggers:
-            numbers: dict[str, Any] = {"lab/distance": float(distance[-1]), "lab/distance_expected": float(expected)}
-            logger.log_metrics(numbers, step=trainer.global_step)
+            logger.log_metrics(numbers | {"images_seen": float(game.images_seen)}, step=trainer.global_step)
         what = f"{game.play} play, lr {game.lr:g}, R1 {game.r1:g}, {game.unrolling_steps} unrolled steps"
         title = f"f(x, y) = xy, {what}: round {trainer.global_step}, distance {distance[-1]:.3g}"
         return trajectory_frame(place, game.matrix().numpy(), game.factor(), title)

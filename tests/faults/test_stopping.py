@@ -15,6 +15,7 @@ from conftest import TinyExtractor
 
 from ganzoo.metrics import features
 from ganzoo.metrics.features import Extractor
+from ganzoo.wandb_files import records, values
 
 ALL = [  # everything that has a state, or might have one
     *("fit", *TINY, "--trainer.max_steps", "40", "--trainer.log_every_n_steps", "4", "--checkpoints.every_steps", "8"),
@@ -263,3 +264,26 @@ def test_two_devices_are_stopped_and_go_on(way, straight_on_two, tmp_path):
     assert equal(weights(tmp_path / RUN)["state_dict"], weights(straight_on_two)["state_dict"])
     steps = [row["step"] for row in csv.DictReader((tmp_path / RUN / "metrics.csv").open()) if row["generator/loss"]]
     assert steps == [str(step) for step in range(5, 61, 5)]
+
+
+def test_wandb_is_told_everything_once(tmp_path, monkeypatch):
+    """In offline mode, whose files of both parts are uploaded to the same run."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    with_wandb = [*ALL, "--trainer.logger", "Wandb", "--evaluation.every_steps", "null"]
+    process = started(tmp_path, *with_wandb, "--trainer.max_steps", "400")
+    begun(tmp_path, process)
+    time.sleep(0.5)
+    os.kill(process.pid, signal.SIGKILL)
+    ended(process)
+    time.sleep(5)  # for W&B's own process to notice
+    status, _, errors = ended(started(tmp_path, *with_wandb, "--trainer.max_steps", "400"))
+    assert status == 0, errors
+    assert "goes on after round" in errors
+    files = list((tmp_path / RUN).glob("wandb/offline-run-*/*.wandb"))
+    assert len(files) == 2
+    assert len({path.stem for path in files}) == 1, "one run"
+    rows = [values(record.history.item) for path in files for record in records(path) if record.HasField("history")]
+    steps = [row["trainer/global_step"] for row in rows if "generator/loss" in row]
+    assert sorted(steps) == list(range(4, 401, 4)), "none missing, none doubled"
+    assert sorted(row["trainer/global_step"] for row in rows if "watch/diversity" in row) == list(range(8, 401, 8))
