@@ -19,7 +19,7 @@ import torch.distributed as dist
 GRACE_SECONDS = 5  # for a rank to end by itself, with its own error, before it is ended
 WORD_SECONDS = 2  # for news of a death to come after the collective that failed of it
 MEET_SECONDS = 20  # for the connections to be made
-POLL_SECONDS = 0.5  # between two looks at the parent process
+POLL_SECONDS = 0.2  # between two looks at the parent process
 
 DONE = "done"
 
@@ -45,7 +45,8 @@ class Lifeline:
         self._line = ""  # what is still to be said
         self._ending = threading.Lock()
         os.register_at_fork(after_in_child=self._let_go)
-        threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
+        self._listener = threading.Thread(target=self._watch, name="lifeline", daemon=True)
+        self._listener.start()
 
     def tie(self, world: int, host: str, agree: Callable[[Any], Any]) -> None:
         """Connect all ranks with rank 0, at `host`. All call it at once; `agree` gives them rank 0's value."""
@@ -70,6 +71,7 @@ class Lifeline:
             return
         self._over = True
         self._tell(DONE)
+        self._listener.join(MEET_SECONDS)
         self._let_go()
 
     def failed(self, error: Exception) -> None:
@@ -129,7 +131,7 @@ class Lifeline:
         """A rank's one word, or its death."""
         try:
             word = reader.readline().strip()
-        except (OSError, ValueError):  # reset, or let go of by `close`
+        except OSError:
             word = ""
         if self._over:
             return

@@ -1,5 +1,6 @@
 """Several devices without DDP's wrapper."""
 
+import atexit
 import os
 import subprocess
 from typing import Any
@@ -35,6 +36,8 @@ class UnwrappedDDP(DDPStrategy):
             return super().setup_distributed()
         self.lifeline = Lifeline(self.global_rank, self._parent())
         super().setup_distributed()
+        # Left to the interpreter's end, gloo's threads aborted one process in ten, after all was done.
+        atexit.register(leave_group)
         assert self.cluster_environment is not None
         host = "127.0.0.1" if self.num_nodes == 1 else self.cluster_environment.main_address
         self.lifeline.children = self._children()
@@ -103,6 +106,11 @@ class SyncBatchNorm(LayerSync):
 
     def revert(self, model: Module) -> Module:
         return synchronise(model, {ours: plain for plain, ours in SYNCHRONISED.items()})
+
+
+def leave_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def replace_ddp() -> None:
