@@ -70,7 +70,8 @@ def until_it_runs(folder: Path, process: subprocess.Popen[str]) -> None:
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Of any of its threads."""
+    return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
 
 
 def alive(pid: int) -> bool:
