@@ -70,9 +70,27 @@ def evaluate_parser(arguments: list[str]) -> Parser:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--checkpoint", type=Path)
     checkpoint = first.parse_known_args(arguments)[0].checkpoint
-    if checkpoint and (config := run_folder(checkpoint) / "config.yaml").is_file():
-        parser.set_defaults({"data": yaml.safe_load(config.read_text())["data"]})
+    given = any(argument.partition("=")[0] == "--data" for argument in arguments)
+    if checkpoint and not given and (config := run_folder(checkpoint) / "config.yaml").is_file():
+        parser.set_defaults({"data": data_of(config)})
     return parser
+
+
+def data_of(config: Path) -> dict[str, Any]:
+    """The data of a run, as its config.yaml names them.
+
+    Raises:
+        ValueError: it names none, or a command that gives them: a run's folder, unlike a config, is not chosen to be run.
+    """
+    try:
+        data = yaml.safe_load(config.read_text())["data"]
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{config} names no data ({type(error).__name__}): give --data") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"{config} names no data: give --data")
+    if "pipe:" in json.dumps(data, default=str):
+        raise ValueError(f"{config} reads its data by a command (pipe:): give --data Shards --data.shards if you trust it")
+    return data
 
 
 def chosen(given: Any) -> Extractor:

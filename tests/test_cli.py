@@ -234,6 +234,28 @@ def test_a_misspelt_key_in_a_config(tmp_path, capsys):
     assert "did you mean trainer.max_steps?" in refused(capsys, "fit", "--config", "x.yaml")
 
 
+@pytest.mark.parametrize(
+    "wrong, right",
+    [
+        ("modle: {class_path: DCGAN}", "model"),
+        ("seed_everythin: 3", "seed_everything"),
+        ("checkpoints: {evry_steps: 3}", "checkpoints.every_steps"),
+        ("evaluation: {every_step: 3}", "evaluation.every_steps"),
+        ("watch: {every_stes: 8}", "watch.every_steps"),
+        ("samples: {every_stps: 3}", "samples.every_steps"),
+        ("budget: {minuts: 3}", "budget.minutes"),
+        ("data: {class_path: Digits, init_args: {batch_sise: 3}}", "batch_size"),
+        ("trainer: {logger: {class_path: Wandb, init_args: {projct: x}}}", "project"),
+        ("model: {class_path: GAN, init_args: {generator: {class_path: MLPGenerator, init_args: {widht: 3}}}}", "width"),
+    ],
+)
+def test_a_misspelt_key_anywhere_in_a_config(wrong, right, tmp_path, capsys):
+    others = {"model": "{class_path: DCGAN}", "data": "{class_path: Digits}"}
+    lines = [f"{key}: {value}" for key, value in others.items() if key != wrong.partition(":")[0]]
+    (tmp_path / "x.yaml").write_text("\n".join([*lines, wrong]))
+    assert f"did you mean {right}?" in refused(capsys, "fit", "--config", "x.yaml")
+
+
 def test_a_checkpoint_of_another_variant(checkpoint, capsys):
     said = refused(capsys, *DIGITS, "--model", "LSGAN", "--ckpt_path", str(checkpoint))
     assert "the checkpoint holds a DCGAN, not a LSGAN" in said

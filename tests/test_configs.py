@@ -11,9 +11,16 @@ from ganzoo.listing import CONFIGS
 ALL = sorted(CONFIGS.glob("*.yaml"))
 
 
+def printed(arguments: list[str], capsys) -> str:
+    """The whole config, defaults included."""
+    with pytest.raises(SystemExit, match="0"):
+        main([*arguments, "--print_config"])
+    return capsys.readouterr().out
+
+
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 @pytest.mark.usefixtures("cifar10_without_checksums")
-def test_trains_two_rounds(path, tiny_data, tmp_path, monkeypatch):
+def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     arguments = ["fit", "--config", path.name, "--trainer.max_steps", "2", "--data.batch_size", "4"]
@@ -22,7 +29,11 @@ def test_trains_two_rounds(path, tiny_data, tmp_path, monkeypatch):
         arguments += ["--data.root", str(tiny_data)]
     if "labelled" in data.get("init_args", {}):
         arguments += ["--data.labelled", "20"]
-    main([*arguments, "--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"])
+    arguments += ["--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"]
+    whole = printed(arguments, capsys)
+    (tmp_path / path.name).write_text(whole)  # found before the bundled one
+    assert printed(["fit", "--config", path.name], capsys) == whole
+    main(["fit", "--config", path.name])
     folder = tmp_path / "runs" / path.stem / "version_0"
     assert (folder / "samples" / "step-00000002.png").is_file()
     assert (folder / "checkpoints" / "last.ckpt").is_file()

@@ -29,6 +29,7 @@ from ganzoo.benchmark.runner import Local, Place, places
 from ganzoo.benchmark.statistics import readable
 from ganzoo.benchmark.suite import SUITES, Run, Suite, merged, read
 from ganzoo.data.cache import replacing
+from ganzoo.tune.runs import status_of, terminable
 
 DESCRIPTION = """Variants x data x seeds, all with one budget, measured by one protocol: a table that can be believed.
 
@@ -56,10 +57,11 @@ def benchmark_command(arguments: list[str]) -> None:
     if not given.table:
         folder.refuse_others(runs)
         try:
-            failures = play(suite, runs, folder, given, console)
-        except KeyboardInterrupt:
+            with terminable():
+                failures = play(suite, runs, folder, given, console)
+        except KeyboardInterrupt as interrupt:
             console.print("stopped: the same command goes on from here")
-            sys.exit(130)
+            sys.exit(status_of(interrupt))
         if given.plan:
             return
     command = shlex.join(["ganzoo", "benchmark", *(word for word in arguments if word != "--table")])

@@ -26,11 +26,14 @@ class Samples(Dataset[tuple[Tensor, ...]]):
         ValueError: no samples, another type, or a number of labels other than M.
     """
 
+    _file: FileIO | None = None  # the one that is mapped, whatever takes its name
+
     def __init__(self, data: np.ndarray | Tensor | Path, labels: Tensor | None = None) -> None:
         self.source = data
         self.data = np.load(data, mmap_mode="r", allow_pickle=False) if isinstance(data, Path) else np.asarray(data)
         self.labels = labels
-        self._file = FileIO(data) if isinstance(data, Path) else None  # the one that is mapped, whatever takes its name
+        if isinstance(data, Path):
+            self._file = FileIO(data)
         if self.data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"samples are uint8 images or float32 points, not {self.data.dtype}")
         if not len(self.data):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ganzoo.tune.plan import find, read
+from ganzoo.tune.runs import status_of, terminable
 
 ABOUT = """Find good values of a config's options by Optuna.
 
@@ -58,10 +59,11 @@ def tune_command(arguments: list[str]) -> None:
     out = given.out or Path("runs") / "tune" / plan.name
     tuning = Tuning(plan, out, given.seed, not given.no_pruning)
     try:
-        tuning.run(given.trials or plan.trials)
-    except KeyboardInterrupt:
+        with terminable():
+            tuning.run(given.trials or plan.trials)
+    except KeyboardInterrupt as interrupt:
         print("stopped: the same command goes on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(status_of(interrupt))
     finally:
         print(f"study: {out}", file=sys.stderr)
     if (best := tuning.best()) is None:

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,30 @@ from ganzoo.metrics.stamp import Stamped
 CHILD = [sys.executable, "-m", "ganzoo.tune.child"]
 PAUSE = 0.5  # seconds between two looks at a run's scores
 GRACE = 20.0  # seconds that it has to end by itself
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, after which all is ended as after Ctrl-C: exit status 143."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Inside, SIGTERM raises `Terminated`, so that no run goes on that nobody waits for any more."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: whoever sends it again would disturb the ending
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def status_of(interrupt: KeyboardInterrupt) -> int:
+    """A shell's, of a command that SIGTERM or Ctrl-C has ended."""
+    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 class Outcome(NamedTuple):

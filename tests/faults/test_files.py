@@ -8,9 +8,11 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command import TINY, run
+from PIL import Image
 from safetensors.torch import load_file
 
 import ganzoo
@@ -147,6 +149,36 @@ def test_a_recipe_calls_nothing_but_networks(arguments, good, tmp_path):
         assert len(str(error).splitlines()) == 1
     else:
         assert set(arguments(tmp_path)) == {"_instantiator"}, "which ganzoo leaves aside"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        ('data: {class_path: Shards, init_args: {shards: "pipe:mkdir ran"}}', "reads its data by a command"),
+        ("data: {class_path: subprocess.getoutput, init_args: {cmd: mkdir ran}}", "not correspond to a subclass of DataModule"),
+        ("data: '{class_path: subprocess.getoutput, init_args: {cmd: mkdir ran}}'", "names no data"),
+        ("3", "names no data"),
+        ("data: [", "names no data"),
+    ],
+)
+def test_a_run_s_folder_runs_nothing_either(content, says, good, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(good, tmp_path / "last.ckpt")
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", "--checkpoint", "last.ckpt"])
+    assert says in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_planted_image_cache_is_not_unpickled(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    data = ganzoo.ImageFolder(root=str(tmp_path), size=8, cache=str(tmp_path / "cache"))
+    data.prepare_data()
+    np.save(data.training.pixels, np.array([Bomb(tmp_path / "ran")], object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"is damaged .* delete it"):
+        ganzoo.ImageFolder(root=str(tmp_path), size=8, cache=str(tmp_path / "cache")).prepare_data()
     assert not (tmp_path / "ran").exists()
 
 
