@@ -227,6 +227,12 @@ def test_few_labels(tmp_path, capsys):
     assert "val/error" in capsys.readouterr().out
 
 
+def test_a_run_stays_among_the_runs(tmp_path, capsys):
+    (tmp_path / "...yaml").write_text("model: {class_path: GAN}\ndata: {class_path: Digits}\ntrainer: {max_steps: 1}")
+    assert "a run cannot be called '..'" in refused(capsys, "fit", "--config", "...yaml")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_misspelt_key_in_a_config(tmp_path, capsys):
     (tmp_path / "x.yaml").write_text("model: {class_path: DCGAN, init_args: {latent_dims: 3}}\ndata: {class_path: Digits}")
     assert "DCGAN has no option latent_dims; did you mean latent_dim?" in refused(capsys, "fit", "--config", "x.yaml")
