@@ -22,6 +22,7 @@ MEET_SECONDS = 20  # for the connections to be made
 POLL_SECONDS = 0.2  # between two looks at the parent process
 
 DONE = "done"
+WORD_BYTES = 2000  # the longest word
 
 
 class Lifeline:
@@ -61,9 +62,8 @@ class Lifeline:
                 with server:
                     self._gather(server, world, key)
         except OSError as error:
-            warnings.warn(
-                f"rank {self.rank}: a rank that dies may be noticed late ({host}, port {port}: {error})", stacklevel=2
-            )
+            where = f"rank {self.rank} and {host}, port {port}"
+            warnings.warn(f"a rank that dies may be noticed late: no connection between {where} ({error})", stacklevel=2)
 
     def close(self) -> None:
         """The run is over: from here on a rank may end."""
@@ -79,7 +79,7 @@ class Lifeline:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         self._lost.set()
         self._tell(f"rank {self.rank} failed ({said[:300]})")
-        late = threading.Timer(GRACE_SECONDS, self.end)
+        late = threading.Timer(GRACE_SECONDS + WORD_SECONDS, self.end)  # after the others: they say which rank it was
         late.daemon = True
         late.start()
 
@@ -104,17 +104,18 @@ class Lifeline:
         while missing:
             tie, _ = server.accept()
             tie.settimeout(MEET_SECONDS)
-            reader = tie.makefile()
-            rank, _, theirs = reader.readline().strip().partition(" ")
-            if secrets.compare_digest(theirs, key):
+            reader = tie.makefile("rb")
+            theirs, _, rank = reader.readline(WORD_BYTES).strip().partition(b" ")
+            if secrets.compare_digest(theirs, key.encode()):
                 missing.discard(int(rank))
                 self._hold(tie, reader, int(rank))
             else:
+                reader.close()
                 tie.close()
 
     def _join(self, tie: socket.socket, key: str) -> None:
-        tie.sendall(f"{self.rank} {key}\n".encode())
-        self._hold(tie, tie.makefile(), 0)
+        tie.sendall(f"{key} {self.rank}\n".encode())
+        self._hold(tie, tie.makefile("rb"), 0)
 
     def _hold(self, tie: socket.socket, reader: Any, rank: int) -> None:
         tie.settimeout(None)
@@ -130,7 +131,7 @@ class Lifeline:
     def _hear(self, tie: Any, rank: int, reader: Any) -> None:
         """A rank's one word, or its death."""
         try:
-            word = reader.readline().strip()
+            word = reader.readline(WORD_BYTES).decode(errors="replace").strip()
         except OSError:
             word = ""
         if self._over:
@@ -179,5 +180,6 @@ class Lifeline:
     def _let_go(self) -> None:
         """Close the connections: also in forked processes, such as a loader's workers, which would keep them open."""
         for key in list(self._ties.get_map().values()):
-            key.data[1].close()
-            key.fileobj.close()  # type: ignore[union-attr]
+            number = key.fileobj.detach()  # type: ignore[union-attr]
+            if number >= 0:
+                os.close(number)  # with no lock, which the thread might have held when the process was forked
