@@ -34,13 +34,18 @@ class RunFolder:
     @classmethod
     def held(cls, path: Path) -> "RunFolder | None":
         """The folder, unless another process is at work in it."""
-        hold = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            hold = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:  # somebody else's
+            return None
         try:
             # Not flock, which a DataLoader's worker would inherit, and hold a little longer than the process that was killed.
             fcntl.lockf(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(hold), os.stat(path / LOCK)):  # and not one that its last holder has taken away
                 return cls(path, hold)
         except OSError as error:
+            if error.errno in (errno.ENOLCK, errno.ENOTSUP):  # a file system without locks: nobody can be kept out
+                return cls(path, hold)
             if error.errno not in (errno.EACCES, errno.EAGAIN, errno.ENOENT):
                 raise
         os.close(hold)

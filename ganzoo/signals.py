@@ -33,12 +33,16 @@ class Signals:
 
     def __init__(self) -> None:
         self.received = 0
-        self._interruptible = False
+        self._listening = self._interruptible = False
         self._before: dict[int, Any] = {}
         self._group: Any = None
         self._asked: tuple[torch.Tensor, Any] | None = None
 
     def listen(self) -> None:
+        """On all ranks at once; nothing if that has been done."""
+        if self._listening:
+            return
+        self._listening = True
         if dist.is_initialized() and dist.get_world_size() > 1:
             self._group = dist.new_group(backend="gloo")  # of the hosts, so that no device is waited for
         if threading.current_thread() is threading.main_thread():
@@ -49,7 +53,7 @@ class Signals:
         """As before `listen`."""
         for kind, handler in self._before.items():
             signal.signal(kind, handler)
-        self._before = {}
+        self._before, self._listening = {}, False
         if self._asked is not None:
             self._asked[1].wait()
             self._asked = None
@@ -88,7 +92,7 @@ class Signals:
         return int(before[0])
 
 
-class Interruption(Exception):
+class Interruption(BaseException):
     """A signal that came during what need not be finished."""
 
 

@@ -66,10 +66,8 @@ class Checkpoints(Checkpoint):
         self.signals.rest()
 
     def on_exception(self, trainer: L.Trainer, game: Game, exception: BaseException) -> None:  # type: ignore[override]
-        alone = trainer.world_size == 1  # or the others would be waited for
-        if (
-            self.signals.received and not isinstance(exception, Stopped) and alone and not game.playing
-        ):  # workers were signalled
+        told = self.signals.received and isinstance(exception, Exception)
+        if told and not game.playing and trainer.world_size == 1:  # or the other ranks would be waited for in vain
             self.save(trainer)
         self.signals.rest()
 
@@ -116,6 +114,7 @@ class Checkpoints(Checkpoint):
     @contextmanager
     def saved(self, trainer: L.Trainer) -> Iterator[None]:
         """The game does not change inside. It is saved before, so that a signal need not wait for what is done inside."""
+        self.signals.listen()
         self.save(trainer)
         try:
             with self.signals.interrupting():

@@ -4,6 +4,7 @@ A data module hands one round of the game all its minibatches at once; images tr
 them. Nothing here has a state to save: a resumed run starts the stream at the number of images already seen.
 """
 
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from ganzoo.data.device import ResidentStream, ahead, fits
 from ganzoo.data.labelled import partly_labelled, wholly_labelled
 from ganzoo.data.stream import Samples, Stream
 
+GRACE_SECONDS = 30  # after SIGTERM
 WORKER_TIMEOUT_SECONDS = 300  # a worker that is silent for longer hangs: stop with an error rather than wait for ever
 
 
@@ -147,7 +149,18 @@ class DataModule(L.LightningDataModule):
     def _loading(self) -> dict[str, Any]:
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         timeout = WORKER_TIMEOUT_SECONDS if self.workers else 0
-        return {"num_workers": self.workers, "timeout": timeout, "pin_memory": on_cuda}
+        return {
+            "num_workers": self.workers,
+            "timeout": timeout,
+            "pin_memory": on_cuda,
+            "worker_init_fn": outlive_signals if self.workers else None,
+        }
+
+
+def outlive_signals(worker: int) -> None:
+    """In a process that reads data: what reaches all processes, as Ctrl-C does, leaves the main one time to save its round."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
 
 
 def watched(batches: Iterator[Any]) -> Iterator[Any]:

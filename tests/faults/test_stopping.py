@@ -217,6 +217,20 @@ def test_two_runs_at_once_have_folders_of_their_own(tmp_path):
     assert equal(*(weights(folder)["state_dict"] for folder in folders))
 
 
+@pytest.mark.parametrize("signum, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_to_those_who_read_the_data_too(signum, status, straight, tmp_path):
+    """As from a terminal, or from a cluster: all processes get it."""
+    endless = ["fit", *TINY, "--trainer.max_steps", "1000000", "--data.workers", "2", "--checkpoints.every_steps", "50"]
+    process = started(tmp_path, *endless)
+    begun(tmp_path, process)
+    os.killpg(process.pid, signum)
+    left, _, errors = ended(process, 30)
+    assert left == status, errors
+    saved = weights(tmp_path / RUN)["global_step"]
+    assert f"stopped after round {saved:,}" in errors
+    assert "Traceback" not in errors
+
+
 TWO = ["fit", *TINY, "--trainer.max_steps", "60", "--trainer.log_every_n_steps", "5", "--checkpoints.every_steps", "10"]
 TWO += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
