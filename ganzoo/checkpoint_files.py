@@ -37,7 +37,10 @@ class CheckpointFiles(CheckpointIO):
             raise OSError(f"the checkpoint {path} cannot be written ({one_line(error)}){kept}") from error
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
-        return read(path)
+        content = read(path)
+        if "optimizer_states" not in content:
+            raise ValueError(f"{path} holds weights alone: to train on, give a .ckpt file of the run that they are of")
+        return content
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)

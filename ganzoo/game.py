@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -92,6 +93,20 @@ class Game(Remembering, L.LightningModule):
     def sample(self, n: int) -> Tensor:
         """n samples, float32 [n, *shape], images in [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} cannot sample")
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path, *_: Any, **__: Any) -> "Game":  # type: ignore[override]
+        """As `ganzoo.load`: Lightning's own calls whatever a checkpoint names.
+
+        Raises:
+            ValueError: the checkpoint holds another game.
+        """
+        from ganzoo.loading import load  # which knows all games
+
+        game = load(checkpoint_path)
+        if not isinstance(game, cls):
+            raise ValueError(f"{checkpoint_path} holds a {type(game).__name__}, not a {cls.__name__}")
+        return game
 
     # --- the round ---
 

@@ -25,7 +25,7 @@ ALLOWED = {
     "precision": set(),
     "lifeline": set(),
     "strategy": {"lifeline", "networks"},
-    "game": {"recipe", "compiling", "precision"},
+    "game": {"recipe", "compiling", "precision", "loading"},
     "duel": {"game", "networks"},
     "conditional": {"game", "duel", "networks"},
     "models": {"game", "duel", "conditional", "losses", "networks"},

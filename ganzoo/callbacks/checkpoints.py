@@ -97,12 +97,12 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(path, weights_only=False)
 
     def amend(self, trainer: L.Trainer, callback: L.Callback) -> None:
-        """Write into last.ckpt what a callback has found out since, before Lightning has restored all that is in it."""
-        last = self.folder / "last.ckpt"
+        """last.ckpt becomes the checkpoint that the run goes on from, with what a callback has found out since: Lightning has
+        not yet restored all that is in it."""
         if trainer.is_global_zero:
-            content = read(last)
+            content = read(str(trainer.ckpt_path))
             content["callbacks"][callback.state_key] = callback.state_dict()
-            trainer.strategy.checkpoint_io.save_checkpoint(content, last)
+            trainer.strategy.checkpoint_io.save_checkpoint(content, self.folder / "last.ckpt")
 
     def stop(self, trainer: L.Trainer, signum: int) -> None:
         if trainer.global_step != self._saved_at:

@@ -1,9 +1,11 @@
 """Checkpoints that are torn, foreign, or cannot be written."""
 
+import io
 import os
 import resource
 import subprocess
 import time
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -43,7 +45,9 @@ def half(content: bytes) -> bytes:
 
 
 def flipped(content: bytes) -> bytes:
-    middle = len(content) // 2
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+    middle = largest.header_offset + largest.file_size // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
