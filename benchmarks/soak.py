@@ -100,7 +100,7 @@ def soak(kills: int, steps: int, seed: int) -> None:
         print(f"alone: {steps:,} rounds in {complete(alone, arguments):.0f} s", flush=True)
         short = Path(temporary) / "short"
         short.mkdir()
-        longest = 2.5 * complete(short, [*RUN, "--trainer.max_steps", "20"])  # so that most get beyond their first rounds
+        longest = 1.5 * complete(short, [*RUN, "--trainer.max_steps", "20"])  # so that most get beyond their first rounds
         print(f"a process lives {longest:.1f} s at most", flush=True)
         done = 0
         while done < kills:
@@ -124,7 +124,7 @@ def soak(kills: int, steps: int, seed: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=6000, help="rounds of the run (6000)")
+    parser.add_argument("--steps", type=int, default=20_000, help="rounds of the run (20,000)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     given = parser.parse_args()
     soak(given.kills, given.steps, given.seed)
