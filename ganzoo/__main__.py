@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli.run(command, rest)
     except cli.Stopped as stopped:
-        stop(str(stopped), stopped.status)
+        stop(stopped.line, stopped.status)
     except KeyboardInterrupt:
         stop("stopped", 130)
     except (ValueError, OSError, cli.MisconfigurationException) as error:

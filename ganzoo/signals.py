@@ -17,12 +17,13 @@ import torch.distributed as dist
 INTERRUPTED = 130  # exit status of what Ctrl-C has ended
 
 
-class Stopped(BaseException):
-    """A run that was told to stop, and has been saved. No error: nothing that handles errors is to hold it up."""
+class Stopped(SystemExit):
+    """A run that was told to stop, and has been saved: the process ends with the status that the signal stands for."""
 
     def __init__(self, signum: int, step: int) -> None:
-        super().__init__(f"{signal.Signals(signum).name}: stopped after round {step:,}; the same command goes on from there")
         self.status = 0 if signum == signal.SIGUSR1 else 128 + signum  # a job that will be started again has not failed
+        super().__init__(self.status)
+        self.line = f"{signal.Signals(signum).name}: stopped after round {step:,}; the same command goes on from there"
 
 
 class Signals:
@@ -42,7 +43,7 @@ class Signals:
         """On all ranks at once; nothing if that has been done."""
         if self._listening:
             return
-        self._listening = True
+        self._listening, self.received = True, 0
         if dist.is_initialized() and dist.get_world_size() > 1:
             self._group = dist.new_group(backend="gloo")  # of the hosts, so that no device is waited for
         if threading.current_thread() is threading.main_thread():
@@ -50,13 +51,10 @@ class Signals:
             self._before = {kind: signal.signal(kind, self._hear) for kind in kinds}
 
     def rest(self) -> None:
-        """As before `listen`."""
+        """As before `listen`. After an error a rank may be gone: nobody is waited for."""
         for kind, handler in self._before.items():
             signal.signal(kind, handler)
-        self._before, self._listening = {}, False
-        if self._asked is not None:
-            self._asked[1].wait()
-            self._asked = None
+        self._before, self._listening, self._asked = {}, False, None
 
     def _hear(self, signum: int, frame: FrameType | None) -> None:
         if self.received and signum == signal.SIGINT:
