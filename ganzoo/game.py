@@ -180,6 +180,8 @@ class Game(Remembering, L.LightningModule):
                 terms = {f"{stage}/{player}/{name}": term.detach() for name, term in loss(*batch).items()}
                 self.log_dict(terms, on_epoch=True, sync_dist=True, batch_size=len(batch[0]))
             terms = {f"{stage}/{name}": term.detach() for name, term in self.held_out_terms(*held_out[0]).items()}
+            if self.trainer.state.fn == "fit":  # Lightning itself would log them a round too early
+                terms |= {"step": torch.tensor(float(self.global_step)), "images_seen": torch.tensor(float(self.images_seen))}
             self.log_dict(terms, on_epoch=True, sync_dist=True, batch_size=len(held_out[0][0]))
 
     # --- logging ---

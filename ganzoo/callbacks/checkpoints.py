@@ -39,7 +39,7 @@ class Checkpoints(Checkpoint):
         self.last: Path | None = None
         self.signals = Signals()
         self._saved_at = -1
-        self._behind = False
+        self._behind = self._waiting = False
         self._since = 0.0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -52,6 +52,17 @@ class Checkpoints(Checkpoint):
         self.signals.listen()
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:  # type: ignore[override]
+        self._waiting = validates(trainer)
+        if not self._waiting:
+            self.at_rounds_end(trainer)
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: object) -> None:  # type: ignore[override]
+        if self._waiting:
+            self._waiting = False
+            self.at_rounds_end(trainer)
+
+    def at_rounds_end(self, trainer: L.Trainer) -> None:
+        """What is due. A round in which held-out data is looked at ends after that."""
         step = trainer.global_step
         if self.keep_every_steps and step % self.keep_every_steps == 0:
             self.write(trainer, self.folder / f"step-{step:08d}.ckpt")
@@ -122,3 +133,9 @@ class Checkpoints(Checkpoint):
         except Interruption:
             self.stop(trainer, self.signals.received)
         self._behind = True  # of what has been found out inside
+
+
+def validates(trainer: L.Trainer) -> bool:
+    """Whether Lightning will now turn to held-out data, if there is any."""
+    every = trainer.val_check_batch or float("inf")
+    return trainer.enable_validation and (trainer.is_last_batch or trainer.global_step % every == 0)

@@ -130,6 +130,27 @@ def test_killed_again_and_again(workers, straight, tmp_path):
     assert_same(tmp_path / RUN, straight)
 
 
+@pytest.mark.parametrize("target, number", [("ganzoo.game:Game.validation_step", 3), ("ganzoo.game:learn", 35)])
+def test_losses_of_held_out_data_are_there_once(target, number, tmp_path):
+    """Killed while they are looked at, in the round of a checkpoint, or in the next one."""
+    fit = ["fit", *TINY, "--trainer.max_steps", "24", "--trainer.log_every_n_steps", "4", "--checkpoints.every_steps", "8"]
+    fit += ["--trainer.val_check_interval", "8", "--trainer.limit_val_batches", "2"]
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    assert forked(straight, *fit)[0] == 0
+    assert forked(tmp_path, *fit, sabotage=kill_at(target, number))[0] == -9
+    status, said = forked(tmp_path, *fit)
+    assert status == 0, said
+
+    def rows(folder):
+        read = list(csv.DictReader((folder / RUN / "metrics.csv").open()))
+        name = "val/generator/adversarial"
+        return [(row["step"], row["images_seen"], row[name]) for row in read if row[name]]
+
+    assert rows(tmp_path) == rows(straight)
+    assert [row[:2] for row in rows(straight)] == [("8", "64.0"), ("16", "128.0"), ("24", "192.0")]
+
+
 def test_last_goes_on_with_the_latest_run_whatever_has_changed(tmp_path):
     short = ["fit", *TINY, "--trainer.max_steps", "6", "--trainer.log_every_n_steps", "2"]
     assert forked(tmp_path, *short)[0] == 0
