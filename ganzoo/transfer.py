@@ -11,7 +11,7 @@ from ganzoo.game import Game
 from ganzoo.loading import read
 from ganzoo.networks.front import Front
 
-NAMED = 4  # weights that are named before the rest is counted
+NAMED = 8  # weights that are named before the rest is counted
 
 
 def take(game: Game, path: str | Path) -> None:

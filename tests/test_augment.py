@@ -82,7 +82,11 @@ def test_colour(shape):
 def test_shifts(shape, by):
     x = images(shape, 2)
     down, right = torch.tensor(by).T
-    check(lambda x: augment.shifted(x, down, right), x, [slow_shift(one, *b) for one, b in zip(x.detach().numpy(), by, strict=True)])
+    check(
+        lambda x: augment.shifted(x, down, right),
+        x,
+        [slow_shift(one, *b) for one, b in zip(x.detach().numpy(), by, strict=True)],
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -175,7 +179,9 @@ def test_every_variant_learns_with_it(variant, fit):
     calls.clear()
     game.eval()
     game.sample(3)
-    game.opinions(torch.rand(4, *TINY), *([torch.arange(4)] if game.classes and variant is not ganzoo.SemiSupervisedGAN else []))
+    game.opinions(
+        torch.rand(4, *TINY), *([torch.arange(4)] if game.classes and variant is not ganzoo.SemiSupervisedGAN else [])
+    )
     assert not calls, "neither samples nor opinions in evaluation mode"
 
 
@@ -190,7 +196,9 @@ def test_samples_are_those_without_it():
 
 
 def test_what_cannot_be_augmented_is_refused():
-    with pytest.raises(ValueError, match=r"^DiffAugment changes images, not samples of shape \(2,\): leave out --model\.augment$"):
+    with pytest.raises(
+        ValueError, match=r"^DiffAugment changes images, not samples of shape \(2,\): leave out --model\.augment$"
+    ):
         ganzoo.GAN(shape=(2,), augment=ganzoo.DiffAugment)
     with pytest.raises(ValueError, match=r"^BEGAN compares each image with .* leave out --model\.augment$"):
         ganzoo.BEGAN(shape=TINY, augment=ganzoo.DiffAugment)
