@@ -78,6 +78,15 @@ def test_whatever_stands_in_front_and_whatever_it_keeps(source, fit, tmp_path):
     assert torch.equal(again["generator.project.weight"], there.generator.project.weight)
 
 
+def test_averages_of_what_has_none_begin_as_it(fit, tmp_path):
+    torch.manual_seed(0)
+    of = ganzoo.BiGAN(shape=TINY, **NETWORKS)
+    fit(of).save_checkpoint(tmp_path / "x.ckpt")
+    state = begun(ganzoo.BiGAN(shape=TINY, average_decay=0.9, init_from=str(tmp_path / "x.ckpt"), **NETWORKS), fit)
+    for name, value in of.encoder.state_dict().items():
+        assert torch.equal(state[f"encoder_average.{name}"], value)
+
+
 def test_what_does_not_fit_is_named(source, fit, caplog):
     path, of = source
     game = new(ganzoo.CGAN, seed=1, classes=10, init_from=str(path))
