@@ -1,3 +1,5 @@
+from .augment import Augmentation as Augmentation
+from .augment import DiffAugment as DiffAugment
 from .callbacks.budget import Budget as Budget
 from .callbacks.checkpoints import Checkpoints as Checkpoints
 from .callbacks.collapse import CollapseWatch as CollapseWatch
@@ -55,11 +57,13 @@ from .networks.conditional import LabelledGenerator as LabelledGenerator
 from .networks.conditional import ProjectionDiscriminator as ProjectionDiscriminator
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
+from .networks.front import Front as Front
 from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.joint import Encoder as Encoder
 from .networks.joint import JointDiscriminator as JointDiscriminator
 from .networks.layers import MinibatchDiscrimination as MinibatchDiscrimination
 from .networks.layers import VirtualBatchNorm as VirtualBatchNorm
+from .networks.lecam import LeCam as LeCam
 from .networks.mlp import MLPAutoencoder as MLPAutoencoder
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator

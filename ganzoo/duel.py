@@ -8,13 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganzoo.augment import Augmentation
 from ganzoo.game import Batch, Game, Loss, Terms, Turn
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganzoo.networks.front import Front
 from ganzoo.networks.history import HistoricalAverage
+from ganzoo.networks.lecam import LeCam
 from ganzoo.networks.noise import InstanceNoise
+from ganzoo.transfer import freeze, take
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
 DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]  # (shape): [N, *shape] -> logits [N]
+AugmentationClass = Callable[[nn.Module, tuple[int, ...]], Augmentation]  # (discriminator, shape)
 
 
 class Duel(Game):
@@ -34,10 +39,21 @@ class Duel(Game):
         instance_noise: standard deviation of Gaussian noise on all that the discriminator sees, and the round in which,
             falling linearly, it reaches zero (`InstanceNoise`); None for no noise.
         historical_averaging: weight of ||theta - 1/t sum_i theta_i||^2 in both players' losses (`HistoricalAverage`).
+        augment: class of what changes the images that the discriminator sees (`DiffAugment`); None for nothing. Noise comes
+            after it, so that no pixel is without, in holes neither, and all have the same.
+        lecam: weight of LeCam's regularisation in the discriminator's loss (`LeCam`).
+        init_from: a checkpoint, or exported weights, of another run: a new one begins with all weights that fit
+            (`ganzoo.transfer`). Reloading does not need it.
+        freeze_discriminator: so many of the discriminator's lower layers, or blocks, do not learn (FreezeD, `freeze`).
+
+    Raises:
+        ValueError: augmentation of anything but images; LeCam where the discriminator has no logit for each sample; more
+            layers to freeze than there are.
     """
 
     default_generator: GeneratorClass = DCGANGenerator
     default_discriminator: DiscriminatorClass = DCGANDiscriminator
+    one_logit = True  # whether D has one for each sample, alone or as the first of its outputs
     probabilistic = False  # whether sigmoid(logit) learns p_data / (p_data + p_g): arXiv:1406.2661, Proposition 1
 
     def __init__(
@@ -55,14 +71,27 @@ class Duel(Game):
         average_decay: float | None = None,
         instance_noise: tuple[float, int] | None = None,
         historical_averaging: float = 0.0,
+        augment: AugmentationClass | None = None,
+        lecam: float = 0.0,
+        init_from: str | None = None,
+        freeze_discriminator: int = 0,
         **game: Any,
     ) -> None:
         super().__init__(shape=shape, **game)
         self.latent_dim = latent_dim
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)
+        if freeze_discriminator:
+            freeze(self.discriminator, freeze_discriminator)
         if instance_noise is not None:
             self.discriminator = InstanceNoise(self.discriminator, *instance_noise)
+        if augment is not None:
+            self.discriminator = augment(self.discriminator, self.shape)
+        if lecam and not self.one_logit:
+            raise ValueError(f"{type(self).__name__}'s discriminator has no one logit for each sample: leave out --model.lecam")
+        if lecam:
+            self.discriminator = LeCam(self.discriminator, lecam)
+        self.init_from = init_from
         self.minibatches = self.discriminator_steps = discriminator_steps
         self.lr = {"generator": lr, "discriminator": lr if discriminator_lr is None else discriminator_lr}
         self.betas, self.decay = betas, decay
@@ -89,7 +118,9 @@ class Duel(Game):
         yield "generator", self.generator_loss, batches[-1]
 
     def move(self, player: str, loss: Loss, batch: Batch) -> tuple[Terms, list[Tensor | None]]:
-        """The variant's loss and, whichever it is, the penalty of historical averaging if that is on."""
+        """The variant's loss and, whichever it is, the penalties that are on."""
+        if player == "discriminator" and isinstance(self.discriminator, LeCam):
+            loss = self.discriminator.regularised(loss)
         if player not in self.history:
             return super().move(player, loss, batch)
 
@@ -139,9 +170,14 @@ class Duel(Game):
         with evaluating(generator):
             return torch.cat([generator(*chunk) for chunk in chunks])
 
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if self.init_from is not None and not self.images_seen:  # a run that goes on has weights of its own
+            take(self, self.init_from)
+
     @torch.no_grad()
     def after_turn(self, player: str) -> None:
-        if player == "generator" and isinstance(self.discriminator, InstanceNoise):
+        if player == "generator" and isinstance(self.discriminator, Front):
             self.discriminator.anneal(self.global_step + 1)  # for the next round
         if player == "generator" and self.average is not None:
             self.follow(self.average, self.generator)

@@ -15,6 +15,7 @@ FILES = sorted(path for path in HOUSE.rglob("*.py") if path.name != "__init__.py
 # What a part of the house may import from the rest of it, besides its own part. The command line may import all.
 ALLOWED = {
     "networks": set(),
+    "augment": {"networks"},
     "losses": set(),
     "recipe": set(),
     "pictures": set(),
@@ -26,7 +27,8 @@ ALLOWED = {
     "lifeline": set(),
     "strategy": {"lifeline", "networks"},
     "game": {"recipe", "compiling", "precision", "loading"},
-    "duel": {"game", "networks"},
+    "transfer": {"game", "loading", "networks"},
+    "duel": {"game", "networks", "augment", "transfer"},
     "conditional": {"game", "duel", "networks"},
     "models": {"game", "duel", "conditional", "losses", "networks"},
     "callbacks": {
@@ -42,7 +44,7 @@ ALLOWED = {
     "metrics": {"precision"},
     "evaluation": {"game", "pictures", "data", "metrics"},
 }
-LIGHTNING_FREE = {"precision", "networks", "losses", "recipe", "pictures", "metrics"}
+LIGHTNING_FREE = {"precision", "networks", "augment", "losses", "recipe", "pictures", "metrics"}
 
 
 def part(path: Path) -> str:

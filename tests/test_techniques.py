@@ -29,6 +29,17 @@ TECHNIQUES = {
     "virtual batch normalisation": (ganzoo.DCGAN, {"generator": partial(GENERATOR, norm="virtual")}),
     "instance noise": (ganzoo.LSGAN, {"instance_noise": (0.5, 6)}),
     "top-k": (ganzoo.DCGAN, {"top_k": (0.5, 6)}),
+    "augmentation": (ganzoo.DCGAN, {"augment": ganzoo.DiffAugment}),
+    "LeCam": (ganzoo.DCGAN, {"lecam": 0.3}),
+    "augmentation, noise and LeCam with a gradient penalty": (
+        ganzoo.WGANGP,
+        {
+            "augment": ganzoo.DiffAugment,
+            "instance_noise": (0.5, 6),
+            "lecam": 0.3,
+            "discriminator": partial(DISCRIMINATOR, norm="none"),
+        },
+    ),
 }
 MLP = {"generator": partial(ganzoo.MLPGenerator, width=4), "discriminator": partial(ganzoo.MLPDiscriminator, width=4)}
 NETWORKS = {

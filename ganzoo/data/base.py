@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from ganzoo.data.device import ResidentStream, ahead, fits
 from ganzoo.data.labelled import partly_labelled, wholly_labelled
+from ganzoo.data.limited import limited
 from ganzoo.data.stream import Samples, Stream
 
 GRACE_SECONDS = 30  # after SIGTERM
@@ -54,10 +55,11 @@ class DataModule(L.LightningDataModule):
         labelled: of so many training samples, drawn evenly from the classes, the label is used: each minibatch of samples
             without labels comes beside one of these and their labels. None: all labels, where the data has any.
         label_seed: of the draw of these.
+        limit: so many training samples, always the same, and no others train; None: all. Held-out ones stay as they are.
 
     Raises:
-        ValueError: batch_size below 1, workers below 0, or device_share outside 0 .. 1; labelled of data without labels,
-            above the number of samples or below that of classes.
+        ValueError: batch_size or limit below 1, workers below 0, or device_share outside 0 .. 1; labelled of data without
+            labels, above the number of samples or below that of classes; limit above the number of samples.
     """
 
     shape: tuple[int, ...]  # of one sample: (C, H, W) or (D,)
@@ -77,16 +79,17 @@ class DataModule(L.LightningDataModule):
         device_share: float = 0.25,
         labelled: int | None = None,
         label_seed: int = 0,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
-        at_least(1, batch_size=batch_size)
+        at_least(1, batch_size=batch_size, **({} if limit is None else {"limit": limit}))
         at_least(0, workers=workers)
         if not 0 <= device_share <= 1:
             raise ValueError(f"device_share is a share of the GPU's memory, 0 to 1, not {device_share}")
         self.batch_size = batch_size
         self.workers = workers
         self.device_share = device_share
-        self.labelled, self.label_seed = labelled, label_seed
+        self.labelled, self.label_seed, self.limit = labelled, label_seed, limit
 
     def splits(self) -> tuple[Samples, Samples | None]:
         """The training samples and the held-out ones, if there are any."""
@@ -95,6 +98,8 @@ class DataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if not hasattr(self, "train"):  # Lightning comes here once for every stage
             self.train, self.held_out = self.splits()
+            if self.limit is not None:
+                self.train = limited(self.train, self.limit)
             if self.labelled is not None:
                 self.train = partly_labelled(self.train, self.labelled, self.label_seed)
                 self.held_out = None if self.held_out is None else wholly_labelled(self.held_out)

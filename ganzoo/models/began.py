@@ -28,11 +28,12 @@ class BEGAN(Duel):
     Differences from the paper: tanh at G's end; no skip connections or vanishing residuals, which are options there.
 
     Raises:
-        ValueError: the discriminator is no autoencoder.
+        ValueError: the discriminator is no autoencoder; augmentation, before which it reconstructs.
     """
 
     default_generator: GeneratorClass = BEGANGenerator
     default_discriminator: DiscriminatorClass = BEGANAutoencoder
+    one_logit = False
     k: Tensor
     real_error: Tensor
     fake_error: Tensor
@@ -40,6 +41,8 @@ class BEGAN(Duel):
     def __init__(
         self, *, diversity_ratio: float = 0.5, k_rate: float = 0.001, latent_dim: int = 64, lr: float = 1e-4, **duel: Any
     ) -> None:
+        if duel.get("augment") is not None:
+            raise ValueError("BEGAN compares each image with D's reconstruction of that very image: leave out --model.augment")
         super().__init__(latent_dim=latent_dim, lr=lr, **duel)
         self.diversity_ratio, self.k_rate = diversity_ratio, k_rate
         self.register_buffer("k", torch.zeros(()))

@@ -33,6 +33,7 @@ class SemiSupervisedGAN(Duel):
     """
 
     classes: int
+    one_logit = False
     default_generator: GeneratorClass = SoftplusMLPGenerator
     default_discriminator: DiscriminatorClass = NoisyMLPDiscriminator
 

@@ -58,7 +58,7 @@ class UnrolledGAN(Duel):
 
     def surrogate(self, real: Tensor, fake: Tensor) -> Terms:
         """f_K, eq. 9."""
-        weights: dict[str, Tensor] = dict(self.discriminator.named_parameters())  # eq. 6
+        weights: dict[str, Tensor] = dict(self.learning())  # eq. 6
         statistics = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}  # to be thrown away
         moments: dict[str, tuple[Any, Any]] = {name: self.moments.get(name, (0.0, 0.0)) for name in weights}
         for k in range(1, self.unrolling_steps + 1):
@@ -67,6 +67,10 @@ class UnrolledGAN(Duel):
             for (name, weight), gradient in zip(list(weights.items()), gradients, strict=True):
                 weights[name], moments[name] = self.adam(weight, gradient, *moments[name], self.steps_taken + k)  # eq. 7
         return {name: -term for name, term in self.cost(weights, statistics, real, fake).items()}
+
+    def learning(self) -> dict[str, nn.Parameter]:
+        """D's weights by their names, but for frozen ones."""
+        return {name: weight for name, weight in self.discriminator.named_parameters() if weight.requires_grad}
 
     def adam(self, weight: Tensor, gradient: Tensor, mean: Any, square: Any, step: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Adam's step number `step` as a differentiable function: the new weight, and the new moments."""
@@ -86,6 +90,6 @@ class UnrolledGAN(Duel):
         super().after_turn(player)
         if player == "discriminator":
             state = self.adam_of_discriminator.state
-            named = dict(self.discriminator.named_parameters())
+            named = self.learning()
             self.moments = {name: (state[weight]["exp_avg"], state[weight]["exp_avg_sq"]) for name, weight in named.items()}
             self.steps_taken = state[next(iter(named.values()))]["step"]

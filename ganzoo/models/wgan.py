@@ -39,6 +39,6 @@ class WGAN(Duel):
     def after_turn(self, player: str) -> None:
         super().after_turn(player)
         if player == "discriminator":  # line 7
-            weights: list[Tensor] = list(self.discriminator.parameters())
+            weights: list[Tensor] = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
             torch._foreach_clamp_min_(weights, -self.clip)
             torch._foreach_clamp_max_(weights, self.clip)

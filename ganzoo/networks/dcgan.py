@@ -133,5 +133,17 @@ class DCGANDiscriminator(nn.Module):
         return self.layers[:-1](x)
 
     @property
+    def stages(self) -> list[list[nn.Module]]:
+        """Each convolution with the layers up to the next, from the image on: what can be frozen."""
+        found: list[list[nn.Module]] = []
+        for layer in self.layers:
+            if isinstance(layer, nn.Flatten):
+                break
+            if isinstance(layer, nn.Conv2d):
+                found.append([])
+            found[-1].append(layer)
+        return found
+
+    @property
     def last(self) -> nn.Module:
         return self.layers[-1]

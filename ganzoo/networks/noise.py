@@ -1,12 +1,12 @@
 """Instance noise (Sonderby et al. 2016, https://arxiv.org/abs/1610.04490; Arjovsky and Bottou 2017, https://arxiv.org/abs/1701.04862)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from ganzoo.networks.front import Front
 
-class InstanceNoise(nn.Module):
+
+class InstanceNoise(Front):
     """D(x + e) with e ~ N(0, sigma^2 I) drawn for each pass, in front of any discriminator, in training mode.
 
     Real and generated samples lie on thin sets that hardly meet; noise on both makes them overlap, so that their divergence
@@ -21,20 +21,13 @@ class InstanceNoise(nn.Module):
     sigma: Tensor
 
     def __init__(self, discriminator: nn.Module, std: float, steps: int) -> None:
-        super().__init__()
-        self.discriminator = discriminator
+        super().__init__(discriminator)
         self.std, self.steps = std, steps
         self.register_buffer("sigma", torch.tensor(float(std)))
 
-    def forward(self, x: Tensor, *more: Any) -> Any:
-        return self.discriminator(self.noisy(x), *more)
-
-    def features(self, x: Tensor) -> Tensor:
-        return self.discriminator.features(self.noisy(x))  # type: ignore[operator]
-
-    def noisy(self, x: Tensor) -> Tensor:
+    def seen(self, x: Tensor) -> Tensor:
         return x + self.sigma * torch.randn_like(x) if self.training else x
 
     def anneal(self, step: int) -> None:
-        """Set sigma for round `step`, in place."""
+        super().anneal(step)
         self.sigma.fill_(self.std * max(0.0, 1 - step / self.steps))

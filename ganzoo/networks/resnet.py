@@ -153,3 +153,8 @@ class ResNetDiscriminator(nn.Module):
         """What the last layer sees: [N, features]."""
         h = F.relu(self.blocks(x))
         return self.closeness(h.mean((2, 3)) if self.pool == "mean" else h.sum((2, 3)))
+
+    @property
+    def stages(self) -> list[list[nn.Module]]:
+        """Each block, from the image on: what can be frozen."""
+        return [[block] for block in self.blocks]
