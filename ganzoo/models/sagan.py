@@ -30,7 +30,8 @@ class SAGAN(ProjectionGAN):
         1. It has networks for 128 alone, with attention on 32x32 maps (its best, table 1). At 64 it is on 32x32 maps, and at 32
            on 16x16, where StudioGAN has it; the other blocks at 32 are SNGAN's.
         2. G's last batch normalisation is conditional too, and its residual convolutions begin sqrt(2) wider.
-        3. Fakes move D's u and v of spectral normalisation as well as real images; in the authors' code only the latter do.
+        3. Fakes move the u and v of D's spectral normalisation as real images do; in the authors' code only the latter do.
+        4. The authors' code leaves beta_2 at 0.999.
     """
 
     needs_classes = False
