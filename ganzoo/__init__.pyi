@@ -43,10 +43,13 @@ from .models.pacgan import PacGAN as PacGAN
 from .models.projection_gan import ProjectionGAN as ProjectionGAN
 from .models.r1_gan import R1GAN as R1GAN
 from .models.ragan import RaGAN as RaGAN
+from .models.sagan import SAGAN as SAGAN
 from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
+from .models.sngan import SNGAN as SNGAN
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
+from .networks.attention import SelfAttention as SelfAttention
 from .networks.began import BEGANAutoencoder as BEGANAutoencoder
 from .networks.began import BEGANGenerator as BEGANGenerator
 from .networks.codes import CodeReadingDiscriminator as CodeReadingDiscriminator

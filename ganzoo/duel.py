@@ -191,6 +191,10 @@ class Duel(Game):
         averages, latest = ([*net.parameters(), *net.buffers()] for net in (average, network))
         moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
         torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - decay)
+        # A mean of unit vectors is shorter than one: spectral normalisation's, as they are, would make all weights too large.
+        units = [buffer for name, buffer in average.named_buffers() if name.endswith(("._u", "._v"))]
+        if units:
+            torch._foreach_div_(units, torch._foreach_norm(units))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     """The variant's game of digits: with their classes if it takes any, and other networks if its own are of 32."""
     if issubclass(variant, ConditionalDuel | ganzoo.SemiSupervisedGAN):
         arguments["classes"] = 10
-    if issubclass(variant, ganzoo.ProjectionGAN):
+    if issubclass(variant, ganzoo.ProjectionGAN | ganzoo.SNGAN):
         arguments["generator"] = partial(ganzoo.DCGANGenerator, width=16)
         arguments["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
     return variant(shape=TINY, **arguments)

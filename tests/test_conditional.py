@@ -77,10 +77,25 @@ def test_labels_out_of_range_are_refused(variant):
         game.sample(2, torch.tensor([0]))
 
 
-@EACH
+@pytest.mark.parametrize("variant", [variant for variant in CONDITIONAL if variant.needs_classes])
 def test_data_without_classes_is_refused(variant):
     with pytest.raises(ValueError, match=f"{variant.__name__} needs data with classes"):
         variant(shape=TINY)
+
+
+@pytest.mark.parametrize("variant", [variant for variant in CONDITIONAL if not variant.needs_classes])
+def test_a_game_that_can_do_without_classes(variant, fit):
+    """Its networks are plain ones, which see no label even of data that has some."""
+    game = variant(shape=TINY, **NARROW, average_decay=0.9)
+    assert not any(isinstance(layer, ganzoo.ConditionalBatchNorm) for layer in game.modules())
+    assert game.kinds == 0
+    fit(game, max_steps=2, callbacks=[ganzoo.CollapseWatch(every_steps=1, n=6)])
+    assert all(term.isfinite() for term in game.terms.values())
+    assert game.sample(3).shape == (3, *TINY)
+    unlabelled = game.discriminator_loss(torch.rand(6, *TINY))
+    assert all(term.isfinite() for term in unlabelled.values())
+    with pytest.raises(ValueError, match="without classes: ask for no labels"):
+        game.sample(2, torch.tensor([0, 1]))
 
 
 @EACH
@@ -107,7 +122,7 @@ def test_techniques_and_points_work(variant):
         terms, _ = game.move(player, loss, batch)
         assert "history" in terms
         assert all(term.isfinite() and term.dtype == torch.float32 for term in terms.values())
-    if variant is not ganzoo.ProjectionGAN:
+    if not issubclass(variant, ganzoo.ProjectionGAN):
         points = variant(shape=(2,), classes=3, generator=ganzoo.MLPGenerator, discriminator=ganzoo.MLPDiscriminator)
         assert points.sample(5).shape == (5, 2)
         assert all(term.isfinite() for term in points.discriminator_loss(torch.randn(6, 2), LABEL).values())

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -50,6 +51,41 @@ def test_resnet_32_weights():
     first = (3 * 128 * 9 + 128) + (128 * 128 * 9 + 128) + (3 * 128 + 128)
     plain = 2 * (128 * 128 * 9 + 128)
     assert count(ganzoo.ResNetDiscriminator((3, 32, 32))) == first + 3 * plain + (128 * 128 + 128) + 129
+
+    spectral = ganzoo.SNGAN(shape=(3, 32, 32))  # no weight more; the authors' code has no bias in D's last layer, one less
+    assert count(spectral.generator) == 4_276_739
+    assert count(spectral.discriminator) == 1_053_825
+
+
+def test_sngan_begins_as_the_authors_code_does():
+    """Glorot's uniform weights, sqrt(2) wider in residual convolutions; biases of zero."""
+    game = ganzoo.SNGAN(shape=(3, 32, 32))
+    for block in (game.generator.blocks[1], game.discriminator.blocks[1]):
+        for layer, gain, fan in ((block.one, math.sqrt(2), 9), (block.two, math.sqrt(2), 9), (block.shortcut, 1.0, 1)):
+            weight = getattr(layer, "parametrizations", {"weight": layer})["weight"]
+            weight = getattr(weight, "original", layer.weight)
+            bound = gain * math.sqrt(6 / (fan * (layer.in_channels + layer.out_channels)))
+            assert weight.abs().max().item() == pytest.approx(bound, rel=1e-2)
+            assert not layer.bias.any()
+
+
+def test_sagan_128_weights():
+    """By hand from the authors' code (brain-research/self-attention-gan) for ImageNet's 1,000 classes."""
+
+    def block(a: int, b: int) -> int:
+        return (a * b * 9 + b) + (b * b * 9 + b) + (a * b + b)
+
+    def attention(c: int) -> int:
+        return 2 * c * (c // 8) + 2 * c * (c // 2) + 1
+
+    with torch.device("meta"):
+        game = ganzoo.SAGAN(shape=(3, 128, 128), classes=1000)
+    widths = [1024, 1024, 512, 256, 128, 64]
+    blocks = sum(block(a, b) + 1000 * 2 * (a + b) for a, b in pairwise(widths))
+    last = 1000 * 2 * 64 + (64 * 3 * 9 + 3)  # in the authors' code this batch normalisation has no classes: 2 * 64
+    assert count(game.generator) == (128 * 16384 + 16384) + blocks + attention(256) + last
+    blocks = sum(block(a, b) for a, b in pairwise([3, *reversed(widths[1:])])) + 2 * (1024 * 1024 * 9 + 1024)
+    assert count(game.discriminator) == blocks + attention(128) + 1025 + 1000 * 1024
 
 
 # --- losses by hand ---
@@ -119,6 +155,13 @@ def test_ragan_losses():
     assert terms["fake"].item() == pytest.approx(cost(relative[1], 1))
 
 
+def test_sngan_losses():
+    terms = duel(ganzoo.SNGAN, REAL, FAKE).discriminator_loss(X)
+    assert terms["real"].item() == pytest.approx((0 + 2) / 2)  # max(0, 1 - 2), max(0, 1 + 1)
+    assert terms["fake"].item() == pytest.approx((1.5 + 0) / 2)  # max(0, 1 + 0.5), max(0, 1 - 3)
+    assert duel(ganzoo.SNGAN, FAKE, ()).generator_loss(X)["adversarial"].item() == pytest.approx(-(0.5 - 3) / 2)
+
+
 def test_wgan_losses():
     terms = duel(ganzoo.WGAN, REAL, FAKE).discriminator_loss(X)
     assert sum(terms.values()).item() == pytest.approx(-(2 - 1) / 2 + (0.5 - 3) / 2)
@@ -153,6 +196,14 @@ def test_defaults_are_the_papers(variant, optimizer, lr, arguments):
     assert {of.param_groups[0]["lr"] for of in made.values()} == {lr}
     for name, value in arguments.items():
         assert getattr(game, name) == value, name
+
+
+@pytest.mark.parametrize(("variant", "rates", "steps"), [(ganzoo.SNGAN, (2e-4, 2e-4), 5), (ganzoo.SAGAN, (1e-4, 4e-4), 1)])
+def test_defaults_of_the_spectrally_normalised(variant, rates, steps):
+    with torch.device("meta"):
+        game = variant(shape=(3, 32, 32))
+    assert (game.lr["generator"], game.lr["discriminator"]) == rates
+    assert (game.betas, game.latent_dim, game.discriminator_steps, game.decay) == ((0.0, 0.9), 128, steps, None)
 
 
 # --- the gradient penalty ---

@@ -4,20 +4,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganzoo.conditional import ConditionalDuel
+from ganzoo.duel import DiscriminatorClass, GeneratorClass
 from ganzoo.game import Terms
 from ganzoo.networks.conditional import ProjectionDiscriminator, conditionally_normalised
-from ganzoo.networks.resnet import ResNetDiscriminator, ResNetGenerator
-
-
-def generator(latent_dim: int, shape: tuple[int, ...]) -> nn.Module:
-    return ResNetGenerator(latent_dim, shape, width=64 if shape[-1] == 64 else 256)
-
-
-def discriminator(shape: tuple[int, ...]) -> nn.Module:
-    return ResNetDiscriminator(shape, width=64 if shape[-1] == 64 else 128, norm="spectral", pool="sum")
+from ganzoo.networks.resnet import sngan_discriminator, sngan_generator
 
 
 class ProjectionGAN(ConditionalDuel):
@@ -36,8 +29,8 @@ class ProjectionGAN(ConditionalDuel):
     labels are drawn uniformly, as in the authors' code.
     """
 
-    default_generator = staticmethod(generator)
-    default_discriminator = staticmethod(discriminator)
+    default_generator: GeneratorClass = staticmethod(sngan_generator)
+    default_discriminator: DiscriminatorClass = staticmethod(sngan_discriminator)
     conditional_generator = staticmethod(conditionally_normalised)
     conditional_discriminator = ProjectionDiscriminator
 
@@ -54,15 +47,15 @@ class ProjectionGAN(ConditionalDuel):
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))."""
-        drawn = self.labels(len(real))
+        drawn = self.drawn(len(real))
         with torch.no_grad():
-            fake = self.fake(len(real), drawn)
+            fake = self.fake(len(real), *drawn)
         return {
-            "real": F.relu(1 - self.discriminator(real, label)).mean(),
-            "fake": F.relu(1 + self.discriminator(fake, drawn)).mean(),
+            "real": F.relu(1 - self.discriminator(real, *self.known(label))).mean(),
+            "fake": F.relu(1 + self.discriminator(fake, *drawn)).mean(),
         }
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-E D(G(z, y), y)."""
-        drawn = self.labels(len(real))
-        return {"adversarial": -self.discriminator(self.fake(len(real), drawn), drawn).mean()}
+        drawn = self.drawn(len(real))
+        return {"adversarial": -self.discriminator(self.fake(len(real), *drawn), *drawn).mean()}

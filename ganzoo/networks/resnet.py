@@ -1,13 +1,15 @@
-"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028) and SNGAN (https://arxiv.org/abs/1802.05957), at 32 and 64."""
+"""The ResNets of WGAN-GP (https://arxiv.org/abs/1704.00028), SNGAN (https://arxiv.org/abs/1802.05957) and SAGAN
+(https://arxiv.org/abs/1805.08318), at 32, 64 and 128."""
 
 from itertools import pairwise
 from math import sqrt
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.networks.attention import SelfAttention
 from ganzoo.networks.layers import (
     REFERENCE,
     DiscriminatorNorm,
@@ -21,7 +23,7 @@ from ganzoo.networks.layers import (
 )
 
 # Widths of the maps from 4x4 up to the image, in units of `width`.
-MULTIPLES = {32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1]}
+MULTIPLES = {32: [1, 1, 1, 1], 64: [8, 8, 4, 2, 1], 128: [16, 16, 8, 4, 2, 1]}
 
 
 def convolution(inputs: int, outputs: int, kernel: int, gain: float) -> nn.Conv2d:
@@ -78,27 +80,57 @@ class Block(nn.Module):
         return h + self.shortcut(x)
 
 
+def attending(blocks: list[Block], size: int, attention: int) -> list[nn.Module]:
+    """The blocks, and self-attention behind the first one whose maps are of this side; they begin with maps of `size`.
+
+    Raises:
+        ValueError: none is.
+    """
+    sides = []
+    for block in blocks:
+        size = size * 2 if block.resample == "up" else size // 2 if block.resample == "down" else size
+        sides.append(size)
+    if attention not in sides:
+        raise ValueError(f"self-attention needs maps of a side of {', '.join(map(str, dict.fromkeys(sides)))}, not {attention}")
+    after = sides.index(attention) + 1
+    return [*blocks[:after], SelfAttention(blocks[after - 1].two.out_channels), *blocks[after:]]
+
+
 class ResNetGenerator(nn.Module):
     """[N, latent_dim] -> [N, *shape]: one upsampling block per doubling, from 4x4.
 
     Args:
-        width: channels at 32 (WGAN-GP 128, SNGAN 256), or of the widest map at 64 (64 in both papers).
+        width: channels at 32 (WGAN-GP 128, SNGAN 256), or of the largest maps at 64 and 128 (64 in the papers).
         norm: of the maps; `virtual` by a reference batch, of noise drawn here, which is passed along each time.
+        spectral: normalise the weights as well (SAGAN).
+        attention: side of the maps that self-attention sees (SAGAN); 0: none.
 
     Raises:
-        ValueError: a size other than 32 and 64.
+        ValueError: a size other than 32, 64 and 128, or no maps of the side `attention`.
     """
 
     reference: Tensor | None
 
-    def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 128, norm: GeneratorNorm = "batch") -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        shape: tuple[int, ...],
+        *,
+        width: int = 128,
+        norm: GeneratorNorm = "batch",
+        spectral: bool = False,
+        attention: int = 0,
+    ) -> None:
         super().__init__()
         size = square_size("ResNetGenerator", shape, list(MULTIPLES))
         channels = [width * multiple for multiple in MULTIPLES[size]]
         self.project = linear(latent_dim, channels[0] * 16)
-        self.blocks = Layers(*[Block(a, b, resample="up", norm=norm) for a, b in pairwise(channels)])
+        blocks = [Block(a, b, resample="up", norm=norm) for a, b in pairwise(channels)]
+        self.blocks = Layers(*(attending(blocks, 4, attention) if attention else blocks))
         self.out = Layers(normalisation(norm, channels[-1]), nn.ReLU(), convolution(channels[-1], shape[0], 3, 1.0))
         self.register_buffer("reference", torch.randn(REFERENCE, latent_dim) if norm == "virtual" else None)
+        if spectral:
+            spectrally_normalised(self)
 
     def forward(self, z: Tensor, *label: Tensor) -> Tensor:
         return behind(self.reference, self.images, z, *label)
@@ -109,16 +141,19 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """[N, *shape] -> logits [N]: at 32 two halvings and two plain blocks, at 64 four halvings; ReLU, pooling, linear.
+    """[N, *shape] -> logits [N]: at 32 two halvings and two plain blocks, above as many halvings as lead to 4x4 and a plain
+    block; ReLU, pooling, linear.
 
     Args:
-        width: channels at 32 (128 in both papers), or of the widest map at 64 (64).
+        width: channels at 32 (128 in the papers), or of the largest maps at 64 and 128 (64).
         norm: of the maps; or `spectral`, of the weights (SNGAN).
         pool: mean over the last map (WGAN-GP) or sum (SNGAN).
+        hidden: as many channels between a block's two convolutions as it is given (SNGAN) or as it gives (SAGAN).
         minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
+        attention: side of the maps that self-attention sees (SAGAN); 0: none.
 
     Raises:
-        ValueError: a size other than 32 and 64.
+        ValueError: a size other than 32, 64 and 128, or no maps of the side `attention`.
     """
 
     def __init__(
@@ -128,18 +163,20 @@ class ResNetDiscriminator(nn.Module):
         width: int = 128,
         norm: DiscriminatorNorm = "none",
         pool: Literal["mean", "sum"] = "mean",
+        hidden: Literal["inputs", "outputs"] = "inputs",
         minibatch_kernels: int = 0,
+        attention: int = 0,
     ) -> None:
         super().__init__()
         size = square_size("ResNetDiscriminator", shape, list(MULTIPLES))
         channels = [shape[0]] + [width * multiple for multiple in reversed(MULTIPLES[size])]
-        halvings = 2 if size == 32 else 4
-        self.blocks = nn.Sequential(
-            *[
-                Block(a, b, resample="down" if i < halvings else None, norm=norm, first=i == 0, hidden=b if i == 0 else a)
-                for i, (a, b) in enumerate(pairwise(channels))
-            ]
-        )
+        halvings = 2 if size == 32 else len(channels) - 2
+        between = [a if hidden == "inputs" and i > 0 else b for i, (a, b) in enumerate(pairwise(channels))]
+        blocks = [
+            Block(a, b, resample="down" if i < halvings else None, norm=norm, first=i == 0, hidden=between[i])
+            for i, (a, b) in enumerate(pairwise(channels))
+        ]
+        self.blocks = nn.Sequential(*(attending(blocks, size, attention) if attention else blocks))
         self.pool = pool
         self.closeness = MinibatchDiscrimination(channels[-1], minibatch_kernels) if minibatch_kernels else nn.Identity()
         self.last = linear(channels[-1] + minibatch_kernels, 1)
@@ -158,3 +195,12 @@ class ResNetDiscriminator(nn.Module):
     def stages(self) -> list[list[nn.Module]]:
         """Each block, from the image on: what can be frozen."""
         return [[block] for block in self.blocks]
+
+def sngan_generator(latent_dim: int, shape: tuple[int, ...], **how: Any) -> nn.Module:
+    """SNGAN's, with the paper's widths."""
+    return ResNetGenerator(latent_dim, shape, width=256 if shape[-1] == 32 else 64, **how)
+
+
+def sngan_discriminator(shape: tuple[int, ...], **how: Any) -> nn.Module:
+    """SNGAN's, with the paper's widths."""
+    return ResNetDiscriminator(shape, width=128 if shape[-1] == 32 else 64, norm="spectral", pool="sum", **how)
