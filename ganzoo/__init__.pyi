@@ -30,6 +30,7 @@ from .loggers import Wandb as Wandb
 from .models.acgan import ACGAN as ACGAN
 from .models.began import BEGAN as BEGAN
 from .models.bigan import BiGAN as BiGAN
+from .models.biggan import BigGAN as BigGAN
 from .models.cgan import CGAN as CGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
@@ -45,8 +46,13 @@ from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
+from .networks.attention import SelfAttention as SelfAttention
 from .networks.began import BEGANAutoencoder as BEGANAutoencoder
 from .networks.began import BEGANGenerator as BEGANGenerator
+from .networks.biggan import BigGANDiscriminator as BigGANDiscriminator
+from .networks.biggan import BigGANGenerator as BigGANGenerator
+from .networks.biggan import CodedBatchNorm as CodedBatchNorm
+from .networks.biggan import SharedEmbedding as SharedEmbedding
 from .networks.codes import CodeReadingDiscriminator as CodeReadingDiscriminator
 from .networks.conditional import ClassifyingDiscriminator as ClassifyingDiscriminator
 from .networks.conditional import ConditionalBatchNorm as ConditionalBatchNorm

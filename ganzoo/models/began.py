@@ -33,6 +33,7 @@ class BEGAN(Duel):
 
     default_generator: GeneratorClass = BEGANGenerator
     default_discriminator: DiscriminatorClass = BEGANAutoencoder
+    gaussian = False
     k: Tensor
     real_error: Tensor
     fake_error: Tensor
