@@ -22,6 +22,7 @@ from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
+from .duel import truncated as truncated
 from .game import Game as Game
 from .laboratory.bilinear import Bilinear as Bilinear
 from .loading import load as load

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import TINY, fp16, of_digits
+from conftest import TINY, of_digits
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -13,8 +13,7 @@ import ganzoo
 from ganzoo import losses
 from ganzoo.duel import squeezed, truncated
 from ganzoo.game import draw_from
-from ganzoo.metrics.stamp import read
-from ganzoo.networks.biggan import ARCHITECTURES, SharedEmbedding, projecting
+from ganzoo.networks.biggan import ARCHITECTURES
 
 SMALL = {
     "generator": partial(ganzoo.BigGANGenerator, width=2),
@@ -138,7 +137,7 @@ def test_every_chunk_of_z_reaches_the_image_where_it_should():
 
 
 def test_latents_that_cannot_be_split():
-    with pytest.raises(ValueError, match="4 equal chunks at this size: set --model.latent_dim to 80"):
+    with pytest.raises(ValueError, match=r"4 equal chunks at this size: set --model\.latent_dim to 80"):
         ganzoo.BigGANGenerator(50, (3, 32, 32))
     with pytest.raises(ValueError, match="choose BigGANGenerator"):
         small(generator=ganzoo.DCGANGenerator)
@@ -157,15 +156,24 @@ def test_its_networks_serve_other_variants():
 # --- the game ---
 
 
-def test_without_classes(fit):
-    game = small(classes=None)
-    fit(game, data=ganzoo.Gaussians(batch_size=8)) if False else None
+@pytest.mark.parametrize("how", [{"classes": None}, {"classes": 10, "conditional": False}])
+def test_without_classes(how, fit):
+    """Labels are passed over, if the data have any."""
+    game = small(**how)
+    fit(game, callbacks=[ganzoo.CollapseWatch(every_steps=1, n=6)])
     assert game.kinds == 0
     assert game.generator.embed.weight.shape == (1, 128)
-    terms = game.discriminator_loss(torch.randn(4, *TINY))
-    assert all(torch.isfinite(term) for term in terms.values())
-    real, fake = game.opinions(torch.randn(4, *TINY))
-    assert real.shape == fake.shape == (4,)
+    for batch in [(torch.randn(4, *TINY),), (torch.randn(4, *TINY), torch.arange(4))]:
+        terms = game.discriminator_loss(*batch) | game.generator_loss(*batch)
+        assert all(torch.isfinite(term) for term in terms.values())
+        assert all(opinion.shape == (4,) for opinion in game.opinions(*batch))
+
+
+def test_with_classes():
+    game = small(classes=3)
+    assert game.kinds == 3
+    samples = game.sample(3, torch.arange(3))
+    assert not torch.equal(game.discriminator(samples, torch.arange(3)), game.discriminator(samples, torch.zeros(3).long()))
 
 
 def test_the_average_has_its_own_spectral_norms(fit):
@@ -178,6 +186,33 @@ def test_the_average_has_its_own_spectral_norms(fit):
             for vector in (spectral._u, spectral._v):
                 assert vector.norm().item() == pytest.approx(1, abs=1e-5)
             assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, rel=0.05)
+
+
+def test_correlation_by_hand():
+    """Two filters of length 5 and 13 whose product is 33: 33^2 twice, whatever their lengths."""
+    weight = torch.tensor([[[3.0], [4.0]], [[-5.0], [12.0]]])
+    assert losses.correlation(weight).item() == 2 * 33**2
+    assert losses.correlation(7 * torch.eye(3)) == 0
+    w = torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=True)
+    gram = (rows := w.flatten(1)) @ rows.T
+    by_hand = 4 * (gram * (1 - torch.eye(4))) @ rows  # twice what the authors' code takes
+    torch.testing.assert_close(torch.autograd.grad(losses.correlation(w), w)[0].flatten(1), by_hand)
+    assert torch.autograd.gradcheck(losses.correlation, w)
+
+
+def test_what_is_regularised():
+    """All of G's weights but the embedding, before spectral normalisation; nothing of D's."""
+    game = small(orthogonality=1.0)
+    counted = sum(weight.numel() for weight in game.matrices())
+    vectors = sum(weight.numel() for weight in game.generator.parameters() if weight.ndim < 2)
+    assert counted == sum(weight.numel() for weight in game.generator.parameters()) - vectors - 10 * 128
+    before = game.generator_loss(torch.randn(2, *TINY))["orthogonality"].item()
+    assert before < 0.3 * counted, "near nothing, for filters no more than their inputs are orthogonal at first"
+    with torch.no_grad():
+        game.generator.embed.weight.add_(5)
+    assert game.generator_loss(torch.randn(2, *TINY))["orthogonality"].item() == pytest.approx(before)
+    assert "orthogonality" not in small(orthogonality=0.0).generator_loss(torch.randn(2, *TINY))
+    assert "orthogonality" not in game.discriminator_loss(torch.randn(2, *TINY), torch.zeros(2).long())
 
 
 # --- truncation ---

@@ -18,10 +18,11 @@ class BigGAN(ConditionalDuel):
     (`ganzoo sample --truncation 0.5`): better samples, and less varied ones (section 3.1).
 
     The loss is the hinge one, with a projection discriminator. Images without classes are all of one class: G's embedding
-    and D's projection are then constants that are learned, and batch normalisation is told by z alone.
+    and D's projection are then constants that are learned, beside which batch normalisation is told z alone.
 
     Args:
         orthogonality: beta of eq. 3; 0 leaves it out, as the authors' PyTorch scripts do.
+        conditional: whether the data's classes, if there are any, are used.
         generator: class of the generator, which takes an embedding beside z.
         discriminator: class of the discriminator, with `features(x)` and `last`.
         latent_dim: 120, in chunks of 20 at 128x128; divisible by the number of chunks, 3 at 16x16 to 7 at 256x256.
@@ -45,6 +46,7 @@ class BigGAN(ConditionalDuel):
         self,
         *,
         orthogonality: float = 1e-4,
+        conditional: bool = True,
         classes: int | None = None,
         latent_dim: int = 120,
         discriminator_steps: int = 2,
@@ -55,7 +57,7 @@ class BigGAN(ConditionalDuel):
         **duel: Any,
     ) -> None:
         super().__init__(
-            classes=classes or 1,
+            classes=(classes if conditional else None) or 1,
             latent_dim=latent_dim,
             discriminator_steps=discriminator_steps,
             lr=lr,
@@ -68,18 +70,24 @@ class BigGAN(ConditionalDuel):
 
     @property
     def kinds(self) -> int:
+        """Samples can be asked for by their class, if there are several."""
         return self.classes if self.classes > 1 else 0
 
     def realness(self, x: Tensor, *label: Tensor) -> Tensor:
-        return self.discriminator(x, *(label or [self.labels(len(x))]))
+        return self.discriminator(x, *(label if label and self.kinds else [self.labels(len(x))]))
+
+    def opinions(self, real: Tensor, *label: Tensor) -> tuple[Tensor, Tensor]:
+        return super().opinions(real, *(label if self.kinds else ()))
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y))."""
         drawn = self.labels(len(real))
         with torch.no_grad():
             fake = self.fake(len(real), drawn)
-        of_real = self.realness(real) if label is None else self.realness(real, label)
-        return {"real": F.relu(1 - of_real).mean(), "fake": F.relu(1 + self.discriminator(fake, drawn)).mean()}
+        return {
+            "real": F.relu(1 - self.realness(real, *([] if label is None else [label]))).mean(),
+            "fake": F.relu(1 + self.discriminator(fake, drawn)).mean(),
+        }
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-E D(G(z, y), y) + beta sum_W ||W^T W * (1 - I)||_F^2, eq. 3."""

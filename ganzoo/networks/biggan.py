@@ -85,8 +85,8 @@ def doubled(x: Tensor) -> Tensor:
 class BigGANGenerator(nn.Module):
     """z [N, latent_dim] and an embedding of the class [N, embedding] -> [N, *shape].
 
-    z enters in equal chunks ("skip-z", a hierarchical latent space: section 3): the first makes the map of 4x4, each block is given
-    another one, beside the embedding. All weights are orthogonal at first, and spectrally normalised.
+    z enters in equal chunks (section 3, "skip-z"): the first makes the map of 4x4, each block is given another one, beside
+    the embedding. All weights are orthogonal at first, and spectrally normalised.
 
     Args:
         width: `ch`, of which all widths are multiples: 96 in the paper, 64 in the authors' code for CIFAR-10.
