@@ -11,8 +11,9 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
 from ganzoo import losses
+from ganzoo.compiling import played
 from ganzoo.duel import squeezed, truncated
-from ganzoo.game import draw_from
+from ganzoo.game import differentiable, draw_from
 from ganzoo.networks.biggan import ARCHITECTURES
 
 SMALL = {
@@ -174,6 +175,23 @@ def test_with_classes():
     assert game.kinds == 3
     samples = game.sample(3, torch.arange(3))
     assert not torch.equal(game.discriminator(samples, torch.arange(3)), game.discriminator(samples, torch.zeros(3).long()))
+
+
+def test_attention_compiles(aot_eager):
+    """Bit for bit: `test_models.py`'s digits are too small for it."""
+    found = []
+    for how in (False, True):
+        game = small(64, classes=3)
+        game.configure_optimizers()
+        play = played(game.move, how, game.device)
+        for layer in game.modules():
+            if isinstance(layer, ganzoo.SelfAttention):
+                nn.init.constant_(layer.gamma, 0.5)
+        draw_from(game.device, 0)
+        batch = differentiable((torch.randn(2, 1, 64, 64), torch.tensor([0, 2])))
+        moves = [play(player, getattr(game, f"{player}_loss"), batch) for player in ("discriminator", "generator")]
+        found.append([terms["loss"] for terms, _ in moves] + [gradient for _, gradients in moves for gradient in gradients])
+    assert all(torch.equal(eager, compiled) for eager, compiled in zip(*found, strict=True))
 
 
 def test_the_average_has_its_own_spectral_norms(fit):
