@@ -24,6 +24,7 @@ from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
+from .duel import truncated as truncated
 from .game import Game as Game
 from .laboratory.bilinear import Bilinear as Bilinear
 from .loading import load as load
@@ -32,6 +33,7 @@ from .loggers import Wandb as Wandb
 from .models.acgan import ACGAN as ACGAN
 from .models.began import BEGAN as BEGAN
 from .models.bigan import BiGAN as BiGAN
+from .models.biggan import BigGAN as BigGAN
 from .models.cgan import CGAN as CGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
@@ -52,6 +54,10 @@ from .models.wgan_gp import WGANGP as WGANGP
 from .networks.attention import SelfAttention as SelfAttention
 from .networks.began import BEGANAutoencoder as BEGANAutoencoder
 from .networks.began import BEGANGenerator as BEGANGenerator
+from .networks.biggan import BigGANDiscriminator as BigGANDiscriminator
+from .networks.biggan import BigGANGenerator as BigGANGenerator
+from .networks.biggan import CodedBatchNorm as CodedBatchNorm
+from .networks.biggan import SharedEmbedding as SharedEmbedding
 from .networks.codes import CodeReadingDiscriminator as CodeReadingDiscriminator
 from .networks.conditional import ClassifyingDiscriminator as ClassifyingDiscriminator
 from .networks.conditional import ConditionalBatchNorm as ConditionalBatchNorm

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException as MisconfigurationException
+from torch import Tensor
 
 from ganzoo import scoring
 from ganzoo.benchmark.command import benchmark_command
 from ganzoo.conditional import OfKinds
+from ganzoo.duel import truncated
 from ganzoo.explain import nearest
 from ganzoo.export import export_command
-from ganzoo.game import draw_from
+from ganzoo.game import Game, draw_from
 from ganzoo.listing import CONFIGS, bundled, listing
 from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
@@ -86,6 +88,9 @@ def sample(arguments: list[str]) -> None:
         type=int,
         help="only this class of a class-conditional variant, or this category of InfoGAN's first code",
     )
+    parser.add_argument(
+        "--truncation", type=float, help="the largest value of the Gaussian noise, such as 0.5: better samples, less varied"
+    )
     given = parser.parse_args(arguments)
     if given.out.suffix not in ("", ".png"):
         raise ValueError(f"--out {given.out} is neither a .png, for one grid, nor a folder, for single PNGs")
@@ -93,15 +98,24 @@ def sample(arguments: list[str]) -> None:
         raise ValueError("--n must be at least 1 and --seed at least 0")
     game = load(given.checkpoint)
     draw_from(game.device, given.seed)
-    if given.label is None:
-        samples = game.sample(given.n)
-    elif isinstance(game, OfKinds) and game.kinds:
-        samples = game.sample(given.n, torch.full((given.n,), given.label))
-    else:
-        raise ValueError(f"{type(game).__name__} is not class-conditional: leave out --class")
+    with truncated(game, given.truncation):
+        samples = asked_for(game, given.n, given.label)
     if given.out.suffix == ".png":
         given.out.parent.mkdir(parents=True, exist_ok=True)
         picture(samples).save(given.out)
     else:
         save_each(samples, given.out)
     print(f"{given.n} samples: {given.out}", file=sys.stderr)
+
+
+def asked_for(game: Game, n: int, label: int | None) -> Tensor:
+    """n samples, of one class if a label is given: float32 [n, *shape].
+
+    Raises:
+        ValueError: a label, where there are no classes.
+    """
+    if label is None:
+        return game.sample(n)
+    if not isinstance(game, OfKinds) or not game.kinds:
+        raise ValueError(f"{type(game).__name__} is not class-conditional: leave out --class")
+    return game.sample(n, torch.full((n,), label))

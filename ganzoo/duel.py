@@ -1,12 +1,14 @@
 """The commonest game: one generator, which makes samples of noise, against one discriminator."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ganzoo.augment import Augmentation
 from ganzoo.game import Batch, Game, Loss, Terms, Turn
@@ -54,6 +56,7 @@ class Duel(Game):
     default_generator: GeneratorClass = DCGANGenerator
     default_discriminator: DiscriminatorClass = DCGANDiscriminator
     one_logit = True  # whether D has one for each sample, alone or as the first of its outputs
+    gaussian = True  # whether z is, and may be truncated
     probabilistic = False  # whether sigmoid(logit) learns p_data / (p_data + p_g): arXiv:1406.2661, Proposition 1
 
     def __init__(
@@ -139,8 +142,9 @@ class Duel(Game):
         return min(1.0, max(0.0, (end - step) / (end - start)))
 
     def latent(self, n: int) -> Tensor:
-        """z ~ N(0, I), [n, latent_dim]."""
-        return torch.randn(n, self.latent_dim, device=self.device)
+        """z ~ N(0, I), truncated if the game is `truncated`: [n, latent_dim]."""
+        z = torch.randn(n, self.latent_dim, device=self.device)
+        return z if self.truncation is None else squeezed(z, self.truncation)
 
     def fake(self, n: int) -> Tensor:
         """What the generator in training makes of new noise, [n, *shape]."""
@@ -191,10 +195,11 @@ class Duel(Game):
         averages, latest = ([*net.parameters(), *net.buffers()] for net in (average, network))
         moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
         torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - decay)
-        # A mean of unit vectors is shorter than one: spectral normalisation's, as they are, would make all weights too large.
-        units = [buffer for name, buffer in average.named_buffers() if name.endswith(("._u", "._v"))]
-        if units:
-            torch._foreach_div_(units, torch._foreach_norm(units))
+        # Spectral normalisation's vectors are those of the averaged weights: the mean of unit vectors is shorter than they are,
+        # and would make sigma too small. Reading the weight in training mode is one power iteration.
+        for layer in average.modules():
+            if is_parametrized(layer, "weight"):
+                _ = layer.weight
 
 
 @contextmanager
@@ -214,3 +219,36 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """At rest, and nothing is differentiated."""
     with at_rest(network), torch.no_grad():
         yield
+
+
+def squeezed(z: Tensor, threshold: float) -> Tensor:
+    """Standard normal noise turned into the truncated normal: |z| <= threshold, of any shape.
+
+    As if values beyond the threshold were drawn anew (arXiv:1809.11096, section 3.1), but through the distribution's quantiles:
+    F_t^-1(F(z)). The random draws are those of plain noise, and each sample, as the threshold falls, goes from what it is
+    without truncation towards z = 0.
+    """
+    exact = z.double().cpu()  # float32 has no digits left in the tails, and not all devices have float64
+    half = math.sqrt(0.5)
+    within = torch.special.erfinv(torch.erf(exact * half) * math.erf(threshold * half)) / half
+    return within.clamp(-threshold, threshold).to(z)
+
+
+@contextmanager
+def truncated(game: Game, threshold: float | None) -> Iterator[None]:
+    """While it lasts, the game's samples are of noise truncated to [-threshold, threshold]: better ones, and less varied.
+
+    None leaves the noise as it is, and so, nearly, does a large threshold; towards 0 all samples (of a class) become one.
+
+    Raises:
+        ValueError: a threshold that is not above 0, or a game without Gaussian noise.
+    """
+    if threshold is not None and not 0 < threshold < math.inf:
+        raise ValueError(f"noise is truncated to a number above 0, such as 0.5, not {threshold:g}")
+    if threshold is not None and not (isinstance(game, Duel) and game.gaussian):
+        raise ValueError(f"{type(game).__name__} has no Gaussian noise that could be truncated: leave out --truncation")
+    before, game.truncation = game.truncation, threshold
+    try:
+        yield
+    finally:
+        game.truncation = before

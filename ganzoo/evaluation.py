@@ -167,7 +167,15 @@ class Evaluator:
                 )
             self.held_out = prepare(extractor, held_out, held_out.content(), self.console)
 
-    def __call__(self, fakes: Images, origin: Origin, *, average: bool | None = None, seed: int | None = None) -> list[Stamped]:
+    def __call__(
+        self,
+        fakes: Images,
+        origin: Origin,
+        *,
+        average: bool | None = None,
+        truncation: float | None = None,
+        seed: int | None = None,
+    ) -> list[Stamped]:
         """Every score of the fakes. With several ranks, all call this, and all get the same."""
         scores.refuse_too_few(self.metrics, len(fakes), "samples")
         fake = extract(
@@ -178,12 +186,23 @@ class Evaluator:
         found = scores.measure(self.metrics, self.extractor.name, fake, self.real, self.held_out) if rank() == 0 else None
         return [
             Stamped(
-                result.score.value, result.score.error, self.protocol(name, result.settings, len(fakes), average, seed), origin
+                result.score.value,
+                result.score.error,
+                self.protocol(name, result.settings, len(fakes), average, truncation, seed),
+                origin,
             )
             for name, result in shared(found).items()
         ]
 
-    def protocol(self, name: str, settings: dict[str, int], n: int, average: bool | None, seed: int | None) -> Protocol:
+    def protocol(
+        self,
+        name: str,
+        settings: dict[str, int],
+        n: int,
+        average: bool | None,
+        truncation: float | None,
+        seed: int | None,
+    ) -> Protocol:
         return Protocol(
             metric=name,
             version=scores.VERSION,
@@ -197,7 +216,7 @@ class Evaluator:
             split=self.split,
             reference=self.reference,
             average=average,
-            truncation=None,
+            truncation=truncation,
             seed=seed,
         )
 
@@ -227,7 +246,7 @@ def evaluate(
         seconds: of training until then.
     """
     of = origin(type(game).__name__, source, evaluator.extractor.device, step, game.images_seen, seconds)
-    return evaluator(Generated(game, n, seed), of, average=game.averaged, seed=seed)
+    return evaluator(Generated(game, n, seed), of, average=game.averaged, truncation=game.truncation, seed=seed)
 
 
 def origin(
@@ -271,5 +290,6 @@ def table(measured: Sequence[Stamped]) -> str:
     with console.capture() as captured:
         console.print(columns)
     p = measured[0].protocol
-    images = f"{p.n_fake:,} samples, {p.n_real:,} real images ({p.split}, {p.reference})"
+    noise = "" if p.truncation is None else f" of noise truncated to {p.truncation:g}"
+    images = f"{p.n_fake:,} samples{noise}, {p.n_real:,} real images ({p.split}, {p.reference})"
     return f"{captured.get()}{images}; {p.extractor} {p.weights}, {p.resize}, {p.precision}"

@@ -49,6 +49,7 @@ class Game(Remembering, L.LightningModule):
         self.shape = tuple(shape)
         self.classes = classes
         self._how = compile
+        self.truncation: float | None = None  # of the noise that samples are made of, in games that know of it
         self.seed: int | None = None
         self.noise = 0  # raised by one each time that the run goes back for NaN or infinity
         self.images_seen = 0

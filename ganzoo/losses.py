@@ -41,6 +41,15 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     return (real_features.float().mean(0) - fake_features.float().mean(0)).square().sum()
 
 
+def correlation(weight: Tensor) -> Tensor:
+    """||W^T W * (1 - I)||_F^2 (arXiv:1809.11096, eq. 3): how far a weight's filters [out, ...] are from orthogonal to each
+    other. Their norms do not count."""
+    with torch.autocast(weight.device.type, enabled=False):
+        filters = weight.flatten(1)
+        gram = filters @ filters.T  # [out, out]
+        return (gram - gram.diagonal().diag_embed()).square().sum()
+
+
 def top_k(fake_logit: Tensor, share: Tensor) -> Tensor:
     """The logits [N], of which only the largest, k = ceil(share N), hand a gradient on (arXiv:2002.06224).
 

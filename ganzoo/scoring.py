@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ganzoo.data.base import DataModule
 from ganzoo.data.native import FileImages
+from ganzoo.duel import truncated
 from ganzoo.evaluation import Evaluator, evaluate, origin, split_of, table
 from ganzoo.explain import Parser
 from ganzoo.loading import game_of, import_all, read
@@ -63,6 +64,7 @@ def evaluate_parser(arguments: list[str]) -> Parser:
     parser.add_argument("--weights", type=Path | None, help="the extractor's, instead of downloading them")
     parser.add_argument("--n", type=int, default=50_000, help="samples of the checkpoint")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--truncation", type=float | None, help="of the noise, to no more than this (none): see ganzoo sample")
     parser.add_argument("--split", choices=["train", "held_out"], default="train", help="real images")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")
     parser.add_argument("--precision", choices=["float32", "tf32"], help="of the features (float32; on CUDA tf32)")
@@ -117,7 +119,8 @@ def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
     with given.checkpoint.open("rb") as file:
         source = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     game = game_of(checkpoint).to(by.device)
-    scored = evaluate(evaluator, game, given.n, given.seed, source, checkpoint["global_step"])
+    with truncated(game, given.truncation):
+        scored = evaluate(evaluator, game, given.n, given.seed, source, checkpoint["global_step"])
     stamp.append(run_folder(given.checkpoint) / "scores.jsonl", scored)
     return scored
 

@@ -36,6 +36,9 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     if issubclass(variant, ganzoo.ProjectionGAN | ganzoo.SNGAN):
         arguments["generator"] = partial(ganzoo.DCGANGenerator, width=16)
         arguments["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
+    if issubclass(variant, ganzoo.BigGAN):
+        arguments["generator"] = partial(ganzoo.BigGANGenerator, width=4)
+        arguments["discriminator"] = partial(ganzoo.BigGANDiscriminator, width=4)
     return variant(shape=TINY, **arguments)
 
 

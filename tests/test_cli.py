@@ -163,7 +163,18 @@ def test_sample_a_folder(tmp_path, checkpoint):
     assert np.array_equal(np.asarray(image), ((sample + 1) * 127.5).round().to(torch.uint8).numpy())
 
 
+def test_sample_of_truncated_noise(checkpoint):
+    """The lower the threshold, the more alike the samples; without one they are as they were."""
+    spread = []
+    for threshold in ([], ["--truncation", "0.5"], ["--truncation", "1e-6"]):
+        main(["sample", "--checkpoint", str(checkpoint), "--n", "4", "--out", f"pngs{len(spread)}", *threshold])
+        images = np.stack([np.asarray(Image.open(f"pngs{len(spread)}/{i:06d}.png")) for i in range(4)]).astype(float)
+        spread.append(images.std(0).mean())
+    assert spread[0] > spread[1] > spread[2] == 0
+
+
 def test_sample_refuses(checkpoint, capsys):
+    assert "a number above 0" in refused(capsys, "sample", "--checkpoint", str(checkpoint), "--truncation", "0")
     assert "not class-conditional" in refused(capsys, "sample", "--checkpoint", str(checkpoint), "--class", "3")
     assert "no checkpoint at /" in refused(capsys, "sample", "--checkpoint", "nope.ckpt")
     assert "neither a .png" in refused(capsys, "sample", "--checkpoint", str(checkpoint), "--out", "x.jpg")

@@ -417,6 +417,12 @@ def test_evaluation_while_training(tmp_path, capsys):
     assert again[0].origin.step == 4
     assert again[0].origin.images_seen == scores[-1].origin.images_seen
     assert "fd_tiny" in capsys.readouterr().out
+    # Of truncated noise they are others, and say so.
+    main(["evaluate", "--checkpoint", str(run / "checkpoints/last.ckpt"), *arguments, "--truncation", "0.5"])
+    assert "20 samples of noise truncated to 0.5, 297 real images" in capsys.readouterr().out
+    truncated = stamp.read(run / "scores.jsonl")[18:]
+    assert truncated[0].value != again[0].value
+    assert stamp.difference(again[0].protocol, truncated[0].protocol) == ("truncation", None, 0.5)
 
 
 def test_the_best_checkpoint_survives_resuming(tmp_path):

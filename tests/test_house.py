@@ -92,6 +92,8 @@ def test_the_whole_public_interface_is_exported():
     }
     internal = {
         "Block",
+        "Architecture",
+        "UpBlock",
         "Layers",
         "Samples",
         "PartlyLabelledSamples",

@@ -1,5 +1,6 @@
 """Facts of the papers: numbers of weights, losses worked by hand, gradients by finite differences."""
 
+import inspect
 import math
 from functools import partial
 from itertools import pairwise
@@ -11,6 +12,7 @@ from torch import nn
 import ganzoo
 from ganzoo import losses
 from ganzoo.game import learn
+from ganzoo.networks.biggan import SharedEmbedding, projecting
 
 
 def count(network: nn.Module) -> int:
@@ -88,6 +90,31 @@ def test_sagan_128_weights():
     assert count(game.discriminator) == blocks + attention(128) + 1025 + 1000 * 1024
 
 
+def biggan(size: int, classes: int, latent_dim: int, width: int) -> tuple[int, int]:
+    """Weights of BigGAN's generator and discriminator of colour images."""
+    with torch.device("meta"):
+        generator = SharedEmbedding(partial(ganzoo.BigGANGenerator, width=width), classes, latent_dim, (3, size, size))
+        discriminator = projecting(partial(ganzoo.BigGANDiscriminator, width=width), classes, (3, size, size))
+    return count(generator), count(discriminator)
+
+
+def test_biggan_weights(monkeypatch):
+    monkeypatch.setattr("ganzoo.networks.biggan.spectrally_normalised", lambda network: network)  # it adds none
+    # google/compare_gan's resnet_biggan_test.py
+    assert biggan(128, 1000, 120, 96) == (70_433_988, 87_982_370)
+    assert biggan(128, 1000, 120, 64) == (31_978_628, 39_448_258)  # notes in the authors' PyTorch code
+    # A port of the authors' code lists these, its discriminators with 1,000 more for an auxiliary classifier's biases.
+    assert biggan(64, 1000, 120, 96) == (70_377_348, 45_511_970)
+    assert biggan(64, 1000, 120, 64) == (31_969_540, 20_571_842)
+    assert biggan(256, 1000, 7 * 17, 96) == (82_108_548, 99_225_890)
+    # By hand from the authors' PyTorch code, with the flags --G_shared --hier: G_ch 64, CIFAR-10, dim_z 120.
+    blocks = 3 * (2 * (256 * 256 * 9 + 256) + (256 * 256 + 256) + 2 * 2 * (128 + 30) * 256)
+    assert biggan(32, 10, 120, 64)[0] == 10 * 128 + (30 * 4096 + 4096) + blocks + 2 * 256 + (256 * 3 * 9 + 3)
+    first = (3 * 256 * 9 + 256) + (256 * 256 * 9 + 256) + (3 * 256 + 256)
+    halving, plain = 2 * (256 * 256 * 9 + 256) + (256 * 256 + 256), 2 * (256 * 256 * 9 + 256)
+    assert biggan(32, 10, 120, 64)[1] == first + halving + 2 * plain + (256 + 1) + 10 * 256
+
+
 # --- losses by hand ---
 
 
@@ -160,6 +187,28 @@ def test_sngan_losses():
     assert terms["real"].item() == pytest.approx((0 + 2) / 2)  # max(0, 1 - 2), max(0, 1 + 1)
     assert terms["fake"].item() == pytest.approx((1.5 + 0) / 2)  # max(0, 1 + 0.5), max(0, 1 - 3)
     assert duel(ganzoo.SNGAN, FAKE, ()).generator_loss(X)["adversarial"].item() == pytest.approx(-(0.5 - 3) / 2)
+
+
+def test_biggan_losses(monkeypatch):
+    game = ganzoo.BigGAN(shape=(1, 16, 16), latent_dim=3, generator=partial(ganzoo.BigGANGenerator, width=2))
+    answers = iter([torch.tensor(REAL), torch.tensor(FAKE), torch.tensor(FAKE)])
+    monkeypatch.setattr(game.discriminator, "forward", lambda x, label: next(answers))
+    x = torch.zeros(2, 1, 16, 16)
+    terms = game.discriminator_loss(x)
+    assert terms["real"].item() == pytest.approx((0 + (1 + 1)) / 2)
+    assert terms["fake"].item() == pytest.approx(((1 + 0.5) + 0) / 2)
+    assert game.generator_loss(x)["adversarial"].item() == pytest.approx((3 - 0.5) / 2)
+
+
+def test_biggan_defaults_are_the_papers():
+    small = {kind: partial(getattr(ganzoo, f"BigGAN{kind.title()}"), width=2) for kind in ("generator", "discriminator")}
+    game = ganzoo.BigGAN(shape=(1, 16, 16), **small)
+    groups = {player: optimizer.param_groups[0] for player, optimizer in game.configure_optimizers().of.items()}
+    assert {player: group["lr"] for player, group in groups.items()} == {"generator": 5e-5, "discriminator": 2e-4}
+    assert all(group["betas"] == (0.0, 0.999) for group in groups.values())
+    assert (game.discriminator_steps, game.average_decay, game.orthogonality) == (2, 0.9999, 1e-4)
+    network = inspect.signature(ganzoo.BigGANGenerator)
+    assert (network.parameters["width"].default, network.parameters["embedding"].default) == (96, 128)
 
 
 def test_wgan_losses():

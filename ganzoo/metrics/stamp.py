@@ -23,7 +23,7 @@ class Protocol:
     split: str  # train or held_out; or "given", two folders
     reference: str  # hash of the real images
     average: bool | None  # samples of the generator's weight average; None where there is no generator
-    truncation: float | None
+    truncation: float | None  # of the noise, to no more than this
     seed: int | None  # of the noise
 
 

@@ -34,6 +34,7 @@ class BEGAN(Duel):
     default_generator: GeneratorClass = BEGANGenerator
     default_discriminator: DiscriminatorClass = BEGANAutoencoder
     one_logit = False
+    gaussian = False
     k: Tensor
     real_error: Tensor
     fake_error: Tensor

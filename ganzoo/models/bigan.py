@@ -33,6 +33,8 @@ class BiGAN(Duel):
     players take turns; no weight decay.
     """
 
+    gaussian = False
+
     def __init__(
         self,
         *,

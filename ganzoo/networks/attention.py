@@ -16,22 +16,18 @@ class SelfAttention(nn.Module):
     """y = gamma o + x, where o_j mixes what is at all places i by how well they match place j: [N, C, H, W] -> the same.
 
     beta_ji, the softmax over i of f(x_i) . g(x_j) (eq. 1), says how much j attends to i, and o_j = v(sum_i beta_ji h(x_i))
-    (eq. 2). f and g have C / 8 channels. As in the authors' code h has C / 2, and places i are those of f and h after a
-    2x2 max-pooling: a quarter of the memory. gamma starts at 0 (eq. 3): the layer begins as the identity, and a network
-    learns of near things before far ones.
-
-    Raises:
-        ValueError: fewer than 8 channels.
+    (eq. 2). f and g have C / 8 channels, at least one. As in the authors' code h has C / 2, and places i are those of f and h
+    after a 2x2 max-pooling: a quarter of the memory. gamma starts at 0 (eq. 3): the layer begins as the identity, and a
+    network learns of near things before far ones.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        if channels < 8:
-            raise ValueError(f"self-attention compares an eighth of the channels: it needs 8 or more, not {channels}")
-        self.f = projection(channels, channels // 8)
-        self.g = projection(channels, channels // 8)
-        self.h = projection(channels, channels // 2)
-        self.v = projection(channels // 2, channels)
+        matched, mixed = max(1, channels // 8), max(1, channels // 2)
+        self.f = projection(channels, matched)
+        self.g = projection(channels, matched)
+        self.h = projection(channels, mixed)
+        self.v = projection(mixed, channels)
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,6 +35,7 @@ class SelfAttention(nn.Module):
         h = F.max_pool2d(self.h(x), 2).flatten(2)  # [N, C / 2, HW / 4]
         g = self.g(x).flatten(2)  # [N, C / 8, HW]
         # torch's fused attention has no gradient of a gradient, which penalties need.
-        beta = (g.transpose(1, 2) @ f).softmax(2)  # [N, HW, HW / 4]
+        scores = g.transpose(1, 2) @ f  # [N, HW, HW / 4]
+        beta = (scores if scores.dtype == torch.float64 else scores.float()).softmax(2)
         o = self.v((h @ beta.transpose(1, 2).to(h.dtype)).unflatten(2, x.shape[2:]))
-        return self.gamma * o + x
+        return (self.gamma * o + x).to(x.dtype)
