@@ -61,7 +61,7 @@ class ConditionalDuel(Duel):
 
     @property
     def kinds(self) -> int:
-        """Samples can be asked for by their class."""
+        """Samples can be asked for by their class; 0 if the networks are told none."""
         return self.classes
 
     def labels(self, n: int) -> Tensor:
@@ -71,10 +71,12 @@ class ConditionalDuel(Duel):
     def fake(self, n: int, label: Tensor | None = None) -> Tensor:
         """What the generator in training makes of new noise and the labels [n], or of drawn ones: [n, *shape]."""
         z = self.latent(n)
+        if not self.kinds:
+            return self.generator(z)
         return self.generator(z, self.labels(n) if label is None else label)
 
     def realness(self, x: Tensor, *label: Tensor) -> Tensor:
-        return self.discriminator(x, *label)
+        return self.discriminator(x, *label) if self.kinds else self.discriminator(x)
 
     def opinions(self, real: Tensor, *label: Tensor) -> tuple[Tensor, Tensor]:
         """As `Duel`'s, of fakes of the same classes."""
@@ -87,11 +89,13 @@ class ConditionalDuel(Duel):
             ValueError: not n labels, or one that is no class.
         """
         z = self.latent(n)
+        if label is None and not self.kinds:
+            return self.samples_of(z)
         if label is None:
             return self.samples_of(z, self.labels(n))
         if label.shape != (n,):
             raise ValueError(f"{n} samples need {n} labels, not labels of shape {tuple(label.shape)}")
-        wrong = label[(label < 0) | (label >= self.classes)]
+        wrong = label[(label < 0) | (label >= self.kinds)]
         if len(wrong):
-            raise ValueError(f"there are {self.classes} classes, 0 to {self.classes - 1}: {wrong[0]} is none of them")
+            raise ValueError(f"there are {self.kinds} classes, 0 to {self.kinds - 1}: {wrong[0]} is none of them")
         return self.samples_of(z, label.to(self.device))

@@ -12,6 +12,7 @@ from ganzoo.game import Batch, Game, Loss, Terms, Turn
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganzoo.networks.history import HistoricalAverage
 from ganzoo.networks.noise import InstanceNoise
+from ganzoo.schedules import linear
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
 DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]  # (shape): [N, *shape] -> logits [N]
@@ -102,10 +103,7 @@ class Duel(Game):
         return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas, fused=True)
 
     def rate(self, step: int) -> float:
-        if self.decay is None:
-            return 1.0
-        start, end = self.decay
-        return min(1.0, max(0.0, (end - step) / (end - start)))
+        return 1.0 if self.decay is None else linear(step, 1.0, 0.0, *self.decay)
 
     def latent(self, n: int) -> Tensor:
         """z ~ N(0, I), [n, latent_dim]."""
@@ -148,13 +146,15 @@ class Duel(Game):
 
     def follow(self, average: nn.Module, network: nn.Module) -> None:
         """Move the weight average towards the network's weights, once a round."""
-        assert self.average_decay is not None
-        # A short memory at first, or the untrained weights would count for long.
-        decay = min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
         # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
         averages, latest = ([*net.parameters(), *net.buffers()] for net in (average, network))
         moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
-        torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - decay)
+        torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - self.memory())
+
+    def memory(self) -> float:
+        """How much of the weight average stays this round: not much at first, or the untrained weights would count for long."""
+        assert self.average_decay is not None
+        return min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
 
 
 @contextmanager

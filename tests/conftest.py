@@ -36,6 +36,10 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     if issubclass(variant, ganzoo.ProjectionGAN):
         arguments["generator"] = partial(ganzoo.DCGANGenerator, width=16)
         arguments["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
+    if issubclass(variant, ganzoo.R3GAN):
+        arguments["generator"] = partial(ganzoo.R3GANGenerator, width=8)
+        arguments["discriminator"] = partial(ganzoo.R3GANDiscriminator, width=8)
+        arguments["burn_in_images"] = 100
     return variant(shape=TINY, **arguments)
 
 

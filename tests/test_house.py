@@ -26,9 +26,10 @@ ALLOWED = {
     "lifeline": set(),
     "strategy": {"lifeline", "networks"},
     "game": {"recipe", "compiling", "precision", "loading"},
-    "duel": {"game", "networks"},
+    "schedules": set(),
+    "duel": {"game", "networks", "schedules"},
     "conditional": {"game", "duel", "networks"},
-    "models": {"game", "duel", "conditional", "losses", "networks"},
+    "models": {"game", "duel", "conditional", "losses", "networks", "schedules"},
     "callbacks": {
         *("game", "duel", "conditional", "pictures", "data", "evaluation", "metrics", "laboratory", "loggers", "loading"),
         *("checkpoint_files", "signals"),
