@@ -25,7 +25,7 @@ class R3GAN(ConditionalDuel):
         lr, final_lr: Adam's at first, and from the end of the burn-in on; of D too, unless it has a `discriminator_lr`,
             which falls to the same fraction.
         betas, final_beta2: likewise.
-        penalty, final_penalty: gamma of R1 and R2 (eq. 3 and 4), likewise; to be chosen for the data (FFHQ-64: 2 to 0.2,
+        penalty, final_penalty: gamma of R1 and R2, likewise; to be chosen for the data (FFHQ-64: 2 to 0.2,
             FFHQ-256: 150 to 15, ImageNet-32: 0.5 to 0.05, ImageNet-64: 1 to 0.1).
         average_half_life_images: images of D after which half of the weight average is new, from zero at first.
         average_decay: at most this share of the average is kept in a round; None: no average.
@@ -75,7 +75,7 @@ class R3GAN(ConditionalDuel):
         refuse_tied_samples(self.discriminator, "R3GAN")
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
-        """E softplus(D(G(z)) - D(x)) (eq. 2) + gamma/2 E ||grad D(x)||^2 + gamma/2 E ||grad D(G(z))||^2 (eq. 3, 4)."""
+        """E softplus(D(G(z)) - D(x)) + gamma/2 E ||grad D(x)||^2 + gamma/2 E ||grad D(G(z))||^2, section 2."""
         given = () if label is None else (label,)
         with torch.no_grad():
             fake = self.fake(len(real), *given)
