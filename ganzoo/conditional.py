@@ -39,6 +39,7 @@ class ConditionalDuel(Duel):
     """
 
     classes: int
+    told = True  # whether the networks are told the classes; a variant that plays without them too sets it first
     conditional_generator: Callable[[GeneratorClass, int, int, tuple[int, ...]], nn.Module] = LabelledGenerator
     conditional_discriminator: Callable[[DiscriminatorClass, int, tuple[int, ...]], nn.Module] = LabelledDiscriminator
 
@@ -50,19 +51,19 @@ class ConditionalDuel(Duel):
         discriminator: DiscriminatorClass | None = None,
         **duel: Any,
     ) -> None:
-        if not classes:
-            raise ValueError(f"{type(self).__name__} needs data with classes: choose MNIST, CIFAR10 or a folder for each class")
-        super().__init__(
-            classes=classes,
-            generator=partial(self.conditional_generator, generator or self.default_generator, classes),
-            discriminator=partial(self.conditional_discriminator, discriminator or self.default_discriminator, classes),
-            **duel,
-        )
+        if self.told:
+            if not classes:
+                raise ValueError(
+                    f"{type(self).__name__} needs data with classes: choose MNIST, CIFAR10 or a folder for each class"
+                )
+            generator = partial(self.conditional_generator, generator or self.default_generator, classes)
+            discriminator = partial(self.conditional_discriminator, discriminator or self.default_discriminator, classes)
+        super().__init__(classes=classes, generator=generator, discriminator=discriminator, **duel)
 
     @property
     def kinds(self) -> int:
         """Samples can be asked for by their class; 0 if the networks are told none."""
-        return self.classes
+        return self.classes if self.told else 0
 
     def labels(self, n: int) -> Tensor:
         """y drawn uniformly, int64 [n]."""

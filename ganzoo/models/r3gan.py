@@ -64,8 +64,7 @@ class R3GAN(ConditionalDuel):
         **duel: Any,
     ) -> None:
         self.told = bool(classes) and conditional
-        init = super().__init__ if self.told else super(ConditionalDuel, self).__init__
-        init(classes=classes, latent_dim=latent_dim, lr=lr, betas=betas, average_decay=average_decay, **duel)
+        super().__init__(classes=classes, latent_dim=latent_dim, lr=lr, betas=betas, average_decay=average_decay, **duel)
         self.minibatches = self.discriminator_steps + 1
         self.final_rate, self.final_beta2 = final_lr / lr, final_beta2
         self.penalty, self.final_penalty = penalty, final_penalty
@@ -104,10 +103,6 @@ class R3GAN(ConditionalDuel):
         for batch in own:
             yield "discriminator", self.discriminator_loss, batch
         yield "generator", self.generator_loss, last
-
-    @property
-    def kinds(self) -> int:
-        return self.classes if self.told else 0
 
     def scheduled(self, first: float, last: float) -> float:
         return cosine(self.images_seen / self.minibatches, first, last, 0, self.burn_in_images)
