@@ -65,6 +65,7 @@ from .networks.mlp import MLPAutoencoder as MLPAutoencoder
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
+from .networks.r3gan import DiscriminativeBasis as DiscriminativeBasis
 from .networks.r3gan import EmbeddingDiscriminator as EmbeddingDiscriminator
 from .networks.r3gan import EmbeddingGenerator as EmbeddingGenerator
 from .networks.r3gan import GenerativeBasis as GenerativeBasis
@@ -72,7 +73,6 @@ from .networks.r3gan import R3GANBlock as R3GANBlock
 from .networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
 from .networks.r3gan import R3GANGenerator as R3GANGenerator
 from .networks.r3gan import SmoothDownsampling as SmoothDownsampling
-from .networks.r3gan import SmoothResampling as SmoothResampling
 from .networks.r3gan import SmoothUpsampling as SmoothUpsampling
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator

@@ -61,35 +61,26 @@ class R3GANBlock(nn.Module):
         return x + self.three(F.leaky_relu(self.two(h), SLOPE))
 
 
-class SmoothResampling(nn.Module):
-    """Twice or half the size by the filter [1, 3, 3, 1] in both directions, zeros around: [N, C, H, W] -> [N, C, sH, sW].
+def blurred(x: Tensor) -> Tensor:
+    """By the filter [1, 2, 1] / 4 in both directions, zeros around: [N, C, H, W] -> the same.
 
-    It is [1, 2, 1], the filter that the paper names, after nearest-neighbour upsampling or before 2x2 pooling.
+    Two boxes of 2x2, because a convolution of each channel for itself is differentiated twice by a loop over the channels.
     """
-
-    taps: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0])
-        self.register_buffer("taps", row[:, None] * row, persistent=False)
-
-    def kernel(self, x: Tensor, gain: float) -> Tensor:
-        return (gain * self.taps).expand(x.shape[1], 1, 4, 4)  # the same for each channel
+    return F.avg_pool2d(F.avg_pool2d(x, 2, stride=1, padding=1), 2, stride=1)
 
 
-class SmoothUpsampling(SmoothResampling):
-    """[N, C, H, W] -> [N, C, 2H, 2W]."""
+class SmoothUpsampling(nn.Module):
+    """[N, C, H, W] -> [N, C, 2H, 2W], by the authors' [1, 3, 3, 1] / 4 between zeros: [1, 2, 1] / 4 over nearest neighbours."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.kernel(x, 1 / 16), stride=2, padding=1, groups=x.shape[1])
+        return blurred(F.interpolate(x, scale_factor=2.0))
 
 
-class SmoothDownsampling(SmoothResampling):
-    """[N, C, H, W] -> [N, C, H / 2, W / 2]."""
+class SmoothDownsampling(nn.Module):
+    """[N, C, H, W] -> [N, C, H / 2, W / 2], by [1, 3, 3, 1] / 8, as the authors: [1, 2, 1] / 4, then the mean of 2x2."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel(x, 1 / 64), stride=2, padding=1, groups=x.shape[1])
+        return F.avg_pool2d(blurred(x), 2)
 
 
 class GenerativeBasis(nn.Module):
@@ -102,6 +93,17 @@ class GenerativeBasis(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.basis * self.project(z)[:, :, None, None]
+
+
+class DiscriminativeBasis(nn.Module):
+    """Each channel's map weighed by a learned one: [N, channels, 4, 4] -> [N, channels]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.basis = nn.Parameter(torch.randn(channels, 4, 4) / 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.basis).sum((2, 3))
 
 
 class R3GANGenerator(nn.Module):
@@ -156,8 +158,7 @@ class R3GANDiscriminator(nn.Module):
             if after:
                 layers.append(SmoothDownsampling())
                 layers += [pointwise(here, after)] if after != here else []
-        basis = scaled(nn.Conv2d(channels[-1], channels[-1], 4, groups=channels[-1], bias=False))
-        self.layers = nn.Sequential(*layers, basis, nn.Flatten())
+        self.layers = nn.Sequential(*layers, DiscriminativeBasis(channels[-1]))
         self.last = scaled(nn.Linear(channels[-1], 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
