@@ -44,6 +44,7 @@ from .models.lsgan import LSGAN as LSGAN
 from .models.pacgan import PacGAN as PacGAN
 from .models.projection_gan import ProjectionGAN as ProjectionGAN
 from .models.r1_gan import R1GAN as R1GAN
+from .models.r3gan import R3GAN as R3GAN
 from .models.ragan import RaGAN as RaGAN
 from .models.sagan import SAGAN as SAGAN
 from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
@@ -77,6 +78,15 @@ from .networks.mlp import MLPAutoencoder as MLPAutoencoder
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
+from .networks.r3gan import DiscriminativeBasis as DiscriminativeBasis
+from .networks.r3gan import EmbeddingDiscriminator as EmbeddingDiscriminator
+from .networks.r3gan import EmbeddingGenerator as EmbeddingGenerator
+from .networks.r3gan import GenerativeBasis as GenerativeBasis
+from .networks.r3gan import R3GANBlock as R3GANBlock
+from .networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
+from .networks.r3gan import R3GANGenerator as R3GANGenerator
+from .networks.r3gan import SmoothDownsampling as SmoothDownsampling
+from .networks.r3gan import SmoothUpsampling as SmoothUpsampling
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.semi_supervised import GaussianNoise as GaussianNoise

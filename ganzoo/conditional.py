@@ -100,7 +100,7 @@ class ConditionalDuel(Duel):
             raise ValueError(f"this {type(self).__name__} was made for data without classes: ask for no labels")
         if label.shape != (n,):
             raise ValueError(f"{n} samples need {n} labels, not labels of shape {tuple(label.shape)}")
-        wrong = label[(label < 0) | (label >= self.classes)]
+        wrong = label[(label < 0) | (label >= self.kinds)]
         if len(wrong):
-            raise ValueError(f"there are {self.classes} classes, 0 to {self.classes - 1}: {wrong[0]} is none of them")
+            raise ValueError(f"there are {self.kinds} classes, 0 to {self.kinds - 1}: {wrong[0]} is none of them")
         return self.samples_of(z, label.to(self.device))

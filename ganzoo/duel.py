@@ -17,6 +17,7 @@ from ganzoo.networks.front import Front
 from ganzoo.networks.history import HistoricalAverage
 from ganzoo.networks.lecam import LeCam
 from ganzoo.networks.noise import InstanceNoise
+from ganzoo.schedules import linear
 from ganzoo.transfer import freeze, take
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
@@ -136,10 +137,7 @@ class Duel(Game):
         return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas, fused=True)
 
     def rate(self, step: int) -> float:
-        if self.decay is None:
-            return 1.0
-        start, end = self.decay
-        return min(1.0, max(0.0, (end - step) / (end - start)))
+        return 1.0 if self.decay is None else linear(step, 1.0, 0.0, *self.decay)
 
     def latent(self, n: int) -> Tensor:
         """z ~ N(0, I), truncated if the game is `truncated`: [n, latent_dim]."""
@@ -188,18 +186,20 @@ class Duel(Game):
 
     def follow(self, average: nn.Module, network: nn.Module) -> None:
         """Move the weight average towards the network's weights, once a round."""
-        assert self.average_decay is not None
-        # A short memory at first, or the untrained weights would count for long.
-        decay = min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
         # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
         averages, latest = ([*net.parameters(), *net.buffers()] for net in (average, network))
         moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
-        torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - decay)
+        torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - self.memory())
         # Spectral normalisation's vectors are those of the averaged weights: the mean of unit vectors is shorter than they are,
         # and would make sigma too small. Reading the weight in training mode is one power iteration.
         for layer in average.modules():
             if is_parametrized(layer, "weight"):
                 _ = layer.weight
+
+    def memory(self) -> float:
+        """How much of the weight average stays this round: not much at first, or the untrained weights would count for long."""
+        assert self.average_decay is not None
+        return min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
 
 
 @contextmanager

@@ -79,6 +79,9 @@ class Game(Remembering, L.LightningModule):
         """Factor on every learning rate in round `step`."""
         return 1.0
 
+    def before_round(self, batches: list[Batch], optimizers: dict[str, torch.optim.Optimizer]) -> None:
+        """In place, before the first turn: what follows a schedule, in buffers and in the players' optimizers."""
+
     def after_turn(self, player: str) -> None:
         """In place, after the player's weights have moved: weight averages, weight clipping."""
 
@@ -127,6 +130,7 @@ class Game(Remembering, L.LightningModule):
         step = self.global_step
         batches = [differentiable(batch) for batch in batches]
         optimizers = self.optimizers().optimizer.of  # type: ignore[union-attr]
+        self.before_round(batches, optimizers)
         for player, loss, batch in self.turns(step, batches):
             terms, gradients = self._play(player, loss, batch)
             gradients = mean_over_devices(gradients, self._statistics)

@@ -39,6 +39,10 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     if issubclass(variant, ganzoo.BigGAN):
         arguments["generator"] = partial(ganzoo.BigGANGenerator, width=4)
         arguments["discriminator"] = partial(ganzoo.BigGANDiscriminator, width=4)
+    if issubclass(variant, ganzoo.R3GAN):
+        arguments["generator"] = partial(ganzoo.R3GANGenerator, width=8)
+        arguments["discriminator"] = partial(ganzoo.R3GANDiscriminator, width=8)
+        arguments["burn_in_images"] = 100
     return variant(shape=TINY, **arguments)
 
 

@@ -1,4 +1,4 @@
-"""BigGAN's networks and regulariser, self-attention, and truncated noise."""
+"""BigGAN's networks and regulariser, and truncated noise."""
 
 import math
 from functools import partial
@@ -25,45 +25,6 @@ SMALL = {
 def small(size: int = 16, classes: int | None = 10, **arguments) -> ganzoo.BigGAN:
     torch.manual_seed(0)
     return ganzoo.BigGAN(shape=(1, size, size), classes=classes, **(SMALL | {"latent_dim": 60} | arguments))
-
-
-# --- self-attention ---
-
-
-def attention(x: torch.Tensor, of: ganzoo.SelfAttention) -> torch.Tensor:
-    """Place by place."""
-    theta, phi, g = (torch.einsum("oc,nchw->nohw", layer.weight[:, :, 0, 0], x) for layer in (of.theta, of.phi, of.g))
-    phi, g = (h.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5)).flatten(2) for h in (phi, g))
-    rows = []
-    for i in range(x.shape[2]):
-        for j in range(x.shape[3]):
-            beta = torch.einsum("nk,nkm->nm", theta[:, :, i, j], phi).exp()
-            rows.append(torch.einsum("nvm,nm->nv", g, beta / beta.sum(1, keepdim=True)))
-    seen = torch.stack(rows, 2).unflatten(2, x.shape[2:])
-    return x + of.gamma * torch.einsum("cv,nvhw->nchw", of.out.weight[:, :, 0, 0], seen)
-
-
-def test_self_attention_against_its_definition():
-    torch.manual_seed(0)
-    layer = ganzoo.SelfAttention(16).double()
-    nn.init.constant_(layer.gamma, 0.7)
-    x = torch.randn(2, 16, 4, 6, dtype=torch.float64, requires_grad=True)
-    torch.testing.assert_close(layer(x), attention(x, layer))
-    inputs = [x, *layer.parameters()]
-    for ours, theirs in zip(
-        torch.autograd.grad(layer(x).square().sum(), inputs),
-        torch.autograd.grad(attention(x, layer).square().sum(), inputs),
-        strict=True,
-    ):
-        torch.testing.assert_close(ours, theirs)
-    assert torch.autograd.gradgradcheck(layer, x[:1, :, :2, :2].detach().requires_grad_())
-
-
-def test_self_attention_starts_as_nothing():
-    layer, x = ganzoo.SelfAttention(8), torch.randn(2, 8, 4, 4)
-    assert torch.equal(layer(x), x)
-    assert sum(weight.numel() for weight in layer.parameters()) == 2 * 8 + 2 * 8 * 4 + 1
-    assert all(layer.bias is None for layer in layer.children())
 
 
 # --- networks ---

@@ -27,10 +27,11 @@ ALLOWED = {
     "lifeline": set(),
     "strategy": {"lifeline", "networks"},
     "game": {"recipe", "compiling", "precision", "loading"},
+    "schedules": set(),
     "transfer": {"game", "loading", "networks"},
-    "duel": {"game", "networks", "augment", "transfer"},
+    "duel": {"game", "networks", "augment", "transfer", "schedules"},
     "conditional": {"game", "duel", "networks"},
-    "models": {"game", "duel", "conditional", "losses", "networks"},
+    "models": {"game", "duel", "conditional", "losses", "networks", "schedules"},
     "callbacks": {
         *("game", "duel", "conditional", "pictures", "data", "evaluation", "metrics", "laboratory", "loggers", "loading"),
         *("checkpoint_files", "signals"),

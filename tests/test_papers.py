@@ -115,6 +115,18 @@ def test_biggan_weights(monkeypatch):
     assert biggan(32, 10, 120, 64)[1] == first + halving + 2 * plain + (256 + 1) + 10 * 256
 
 
+def test_r3gan_weights():
+    # By hand, from the authors' code (https://github.com/brownvc/R3GAN): its preset CIFAR10, with --cond=0 and --cond=1.
+    blocks = 4 * 2 * ((768 * 1536 + 1536) + (1536 * 16 * 9 + 1536) + 1536 * 768)  # 96 groups of 16
+    with torch.device("meta"):
+        alone, told = (ganzoo.R3GAN(shape=(3, 32, 32), classes=classes) for classes in (None, 10))
+    basis, rgb = 768 * 16, 3 * 768
+    assert count(alone.generator) == (64 * 768 + basis) + blocks + rgb == 20_732_160
+    assert count(told.generator) == 10 * 64 + (128 * 768 + basis) + blocks + rgb == 20_781_952
+    assert count(alone.discriminator) == rgb + blocks + (basis + 768) == 20_683_776
+    assert count(told.discriminator) == rgb + blocks + (basis + 768 * 768) + 10 * 768 == 21_280_512
+
+
 # --- losses by hand ---
 
 

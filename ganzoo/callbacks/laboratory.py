@@ -86,7 +86,7 @@ def held_out(data: Density, n: int) -> Tensor:
 
 def refuse_unfit(game: Game, real: Tensor) -> None:
     """Raise ValueError unless the game is a duel whose discriminator has one logit for one sample."""
-    if isinstance(game, Duel) and not isinstance(game, ConditionalDuel):
+    if isinstance(game, Duel) and not (isinstance(game, ConditionalDuel) and game.kinds):
         try:
             with evaluating(game):
                 judged = game.discriminator(real[:6].to(game.device))

@@ -90,5 +90,5 @@ def noise(has: dict[str, Any], rounds: int) -> Iterator[str]:
 
 def variants(game: Game, *names: str) -> Iterator[str]:
     """Others that the same data suits."""
-    if isinstance(game, Duel) and not isinstance(game, ConditionalDuel):
+    if isinstance(game, Duel) and not (isinstance(game, ConditionalDuel) and game.kinds):
         yield from (f"--model {name}" for name in names if name != type(game).__name__)

@@ -71,7 +71,7 @@ class BigGAN(ConditionalDuel):
     @property
     def kinds(self) -> int:
         """Samples can be asked for by their class, if there are several."""
-        return self.classes if self.classes > 1 else 0
+        return self.classes if self.classes and self.classes > 1 else 0
 
     def realness(self, x: Tensor, *label: Tensor) -> Tensor:
         return self.discriminator(x, *(label if label and self.kinds else [self.labels(len(x))]))

@@ -109,13 +109,13 @@ def beside_last(discriminator: nn.Module, outputs: int, *, bias: bool) -> nn.Mod
     return spectral_norm(layer) if is_parametrized(last) else layer
 
 
-def ending_in(outputs: int, discriminator: nn.Module) -> nn.Module:
+def ending_in(outputs: int, discriminator: nn.Module, *, bias: bool = True) -> nn.Module:
     """The discriminator, with so many outputs in place of its last layer's one.
 
     Raises:
         ValueError: it has no `features(x)` or no linear `last`.
     """
-    last = beside_last(discriminator, outputs, bias=True)
+    last = beside_last(discriminator, outputs, bias=bias)
     name = next(name for name, layer in discriminator.named_modules() if layer is discriminator.last)
     discriminator.set_submodule(name, last)
     return discriminator

@@ -196,6 +196,7 @@ class ResNetDiscriminator(nn.Module):
         """Each block, from the image on: what can be frozen."""
         return [[block] for block in self.blocks]
 
+
 def sngan_generator(latent_dim: int, shape: tuple[int, ...], **how: Any) -> nn.Module:
     """SNGAN's, with the paper's widths."""
     return ResNetGenerator(latent_dim, shape, width=256 if shape[-1] == 32 else 64, **how)

@@ -1,0 +1,31 @@
+"""Schedules: numbers as functions of how far training has come, in images seen or in rounds.
+
+They have no state: a run that was stopped asks again and goes on where it was. Their arguments are numbers, so that games can
+take them as JSON.
+"""
+
+import math
+
+
+def way_left(now: float, begin: float, end: float) -> float:
+    """The share of the way from `begin` to `end` that is still to go: 1 until `begin`, 0 from `end` on."""
+    if now >= end:
+        return 0.0
+    return 1.0 if now <= begin else (end - now) / (end - begin)
+
+
+def linear(now: float, first: float, last: float, begin: float, end: float) -> float:
+    """`first` until `begin`, then along a straight line to `last`, which it is from `end` on."""
+    left = way_left(now, begin, end)
+    return first * left + last * (1 - left)
+
+
+def cosine(now: float, first: float, last: float, begin: float, end: float) -> float:
+    """As `linear`, but along half a wave: slowly at both ends (arXiv:1608.03983, eq. 5, without restarts)."""
+    left = (1 - math.cos(math.pi * way_left(now, begin, end))) / 2
+    return first * left + last * (1 - left)
+
+
+def kept(images: float, half_life: float) -> float:
+    """What share of its memory an average keeps over so many images, if after `half_life` it is one half; 0 if that is 0."""
+    return 0.0 if half_life <= 0 else 0.5 ** (images / half_life)
