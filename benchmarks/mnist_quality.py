@@ -103,7 +103,7 @@ def main() -> None:
     print(row("real test images", probability, held_out.labels))
     for checkpoint in given.checkpoints:
         game = ganzoo.load(checkpoint)
-        asked = torch.arange(given.n) % 10 if isinstance(game, ConditionalDuel) else None
+        asked = torch.arange(given.n) % 10 if isinstance(game, ConditionalDuel) and game.kinds else None
         draw_from(torch.device("cpu"), given.seed)
         samples = game.sample(given.n) if asked is None else game.sample(given.n, asked)
         print(row(str(checkpoint), probabilities(classifier, samples), asked))

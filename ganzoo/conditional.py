@@ -65,7 +65,8 @@ class ConditionalDuel(Duel):
 
     def labels(self, n: int) -> Tensor:
         """y drawn uniformly, int64 [n]."""
-        return torch.randint(self.kinds, (n,), device=self.device)
+        assert self.classes is not None
+        return torch.randint(self.classes, (n,), device=self.device)
 
     def drawn(self, n: int) -> tuple[Tensor, ...]:
         """What the networks are given beside n samples: drawn labels, or nothing without classes."""

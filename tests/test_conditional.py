@@ -24,12 +24,16 @@ NARROW = {
     "generator": partial(ganzoo.DCGANGenerator, width=8),
     "discriminator": partial(ganzoo.DCGANDiscriminator, width=8, norm="spectral"),
 }
+OWN = {
+    "generator": partial(ganzoo.BigGANGenerator, width=4),
+    "discriminator": partial(ganzoo.BigGANDiscriminator, width=4),
+}
 LABEL = torch.arange(6) % 3
 
 
 def tiny(variant, **arguments) -> ConditionalDuel:
     torch.manual_seed(0)
-    return variant(shape=TINY, classes=3, **(NARROW | arguments))
+    return variant(shape=TINY, classes=3, **((OWN if variant is ganzoo.BigGAN else NARROW) | arguments))
 
 
 def sigmoid(x: float) -> float:
@@ -123,7 +127,7 @@ def test_techniques_and_points_work(variant):
         terms, _ = game.move(player, loss, batch)
         assert "history" in terms
         assert all(term.isfinite() and term.dtype == torch.float32 for term in terms.values())
-    if not issubclass(variant, ganzoo.ProjectionGAN):
+    if not issubclass(variant, ganzoo.ProjectionGAN | ganzoo.BigGAN):
         points = variant(shape=(2,), classes=3, generator=ganzoo.MLPGenerator, discriminator=ganzoo.MLPDiscriminator)
         assert points.sample(5).shape == (5, 2)
         assert all(term.isfinite() for term in points.discriminator_loss(torch.randn(6, 2), LABEL).values())

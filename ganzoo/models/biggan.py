@@ -37,6 +37,7 @@ class BigGAN(ConditionalDuel):
     unless `--trainer.sync_batchnorm`. Of the authors' PyTorch code: for CIFAR-10 it splits no z and shares no embedding.
     """
 
+    needs_classes = False
     default_generator = BigGANGenerator
     default_discriminator = BigGANDiscriminator
     conditional_generator = SharedEmbedding
