@@ -33,16 +33,18 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     """The variant's game of digits: with their classes if it takes any, and other networks if its own are of 32."""
     if issubclass(variant, ConditionalDuel | ganzoo.SemiSupervisedGAN):
         arguments["classes"] = 10
+    small: dict = {}
     if issubclass(variant, ganzoo.ProjectionGAN | ganzoo.SNGAN):
-        arguments["generator"] = partial(ganzoo.DCGANGenerator, width=16)
-        arguments["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
+        small["generator"] = partial(ganzoo.DCGANGenerator, width=16)
+        small["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=16, norm="spectral")
     if issubclass(variant, ganzoo.BigGAN):
-        arguments["generator"] = partial(ganzoo.BigGANGenerator, width=4)
-        arguments["discriminator"] = partial(ganzoo.BigGANDiscriminator, width=4)
+        small["generator"] = partial(ganzoo.BigGANGenerator, width=4)
+        small["discriminator"] = partial(ganzoo.BigGANDiscriminator, width=4)
     if issubclass(variant, ganzoo.R3GAN):
-        arguments["generator"] = partial(ganzoo.R3GANGenerator, width=8)
-        arguments["discriminator"] = partial(ganzoo.R3GANDiscriminator, width=8)
-        arguments["burn_in_images"] = 100
+        small["generator"] = partial(ganzoo.R3GANGenerator, width=8)
+        small["discriminator"] = partial(ganzoo.R3GANDiscriminator, width=8)
+        small["burn_in_images"] = 100
+    arguments = small | arguments
     return variant(shape=TINY, **arguments)
 
 

@@ -88,7 +88,7 @@ def test_data_without_classes_is_refused(variant):
         variant(shape=TINY)
 
 
-@pytest.mark.parametrize("variant", [variant for variant in CONDITIONAL if not variant.needs_classes])
+@pytest.mark.parametrize("variant", [ganzoo.SAGAN, ganzoo.R3GAN])  # and BigGAN, whose networks are always its own
 def test_a_game_that_can_do_without_classes(variant, fit):
     """Its networks are plain ones, which see no label even of data that has some."""
     game = variant(shape=TINY, **NARROW, average_decay=0.9)

@@ -15,9 +15,10 @@ from ganzoo.schedules import cosine, kept
 
 
 class R3GAN(ConditionalDuel):
-    """The relativistic pairing GAN with R1 and R2: D says how much more real one sample is than another, which no mode can be
-    dropped by, and training converges locally (section 2). Networks without normalisation; class-conditional where the data
-    has classes. Rates, beta2, gamma and the average's half-life follow half a cosine wave over the burn-in.
+    """The relativistic pairing GAN with R1 and R2: each fake is compared with a real sample, so that dropped modes cost G
+    something, and both penalties together make training converge locally (section 2). Networks without normalisation;
+    class-conditional where the data has classes. Rates, beta2, gamma and the average's half-life follow half a cosine wave
+    over the burn-in.
 
     Args:
         conditional: whether the networks are told the classes, where the data has any (the authors' --cond).
@@ -43,6 +44,7 @@ class R3GAN(ConditionalDuel):
     default_generator = R3GANGenerator
     default_discriminator = R3GANDiscriminator
     needs_classes = False
+    one_logit = False  # that would say anything: only differences do, and LeCam pulls at the logits themselves
     conditional_generator = EmbeddingGenerator
     conditional_discriminator = EmbeddingDiscriminator
     gamma: Tensor
