@@ -34,7 +34,8 @@ class BigGAN(ConditionalDuel):
 
     Differences from the paper: samples are made with batch normalisation's running statistics, averaged as the weights are,
     instead of new ones from many batches; fakes' labels are drawn uniformly; each device normalises its own batch
-    unless `--trainer.sync_batchnorm`. Of the authors' PyTorch code: for CIFAR-10 it splits no z and shares no embedding.
+    unless `--trainer.sync_batchnorm`. The authors' PyTorch code takes half of eq. 3's gradient, and for CIFAR-10 splits no z, shares
+    no embedding and has one gain and bias for each class.
     """
 
     needs_classes = False
