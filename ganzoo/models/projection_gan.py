@@ -25,8 +25,8 @@ class ProjectionGAN(ConditionalDuel):
     Raises:
         ValueError: a generator without batch normalisation, or a discriminator without `features(x)` and `last`.
 
-    Differences from the paper: the ResNets, for 32 and 64, of arXiv:1802.05957, where the paper's images are of 128; fakes'
-    labels are drawn uniformly, as in the authors' code.
+    Differences from the paper: the ResNets of arXiv:1802.05957 for 32 and 64 too, where the paper's images are of 128; G's last
+    batch normalisation is conditional too, which in the authors' code is plain; fakes' labels are drawn uniformly, as there.
     """
 
     default_generator: GeneratorClass = staticmethod(sngan_generator)
