@@ -38,8 +38,9 @@ from torch.utils.flop_counter import flop_registry
 from ganzoo import compiling
 from ganzoo.data.base import DataModule
 from ganzoo.data.stream import Samples
-from ganzoo.game import Game, differentiable, learn
+from ganzoo.game import Game, differentiable
 from ganzoo.listing import variants
+from ganzoo.optimizers import learn
 from ganzoo.precision import tf32
 
 WARM_UP = 4  # rounds before the clock starts: CUDA graphs are recorded in the second of each move

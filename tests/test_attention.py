@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
-from ganzoo.game import learn
+from ganzoo.optimizers import learn
 
 
 def layer(channels: int = 8, gamma: float = 0.7) -> ganzoo.SelfAttention:

@@ -8,8 +8,8 @@ from conftest import TINY
 from test_papers import count
 
 import ganzoo
-from ganzoo.game import learn
 from ganzoo.networks.began import SIZES, _Double
+from ganzoo.optimizers import learn
 
 MLPS = {"generator": partial(ganzoo.MLPGenerator, width=8), "discriminator": partial(ganzoo.MLPAutoencoder, width=8, hidden=3)}
 

@@ -11,7 +11,7 @@ from conftest import REPOSITORY, TINY
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
-from ganzoo.game import learn
+from ganzoo.optimizers import learn
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 

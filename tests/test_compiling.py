@@ -10,7 +10,7 @@ from conftest import TINY
 
 import ganzoo
 from ganzoo import compiling
-from ganzoo.game import learn
+from ganzoo.optimizers import learn
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch._dynamo.utils import counters
 
 import ganzoo
-from ganzoo.game import Game, Optimizers, draw_from, learn
+from ganzoo.game import Game, draw_from
+from ganzoo.optimizers import Optimizers, learn
 from ganzoo.precision import LossScaler
 from ganzoo.recipe import recipe
 

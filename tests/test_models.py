@@ -10,8 +10,9 @@ from conftest import TINY, data_for, fp16, of_digits, trainer
 from torch._dynamo.utils import counters
 
 import ganzoo
-from ganzoo.game import Game, differentiable, draw_from, learn
+from ganzoo.game import Game, differentiable, draw_from
 from ganzoo.listing import paper, variants
+from ganzoo.optimizers import learn
 
 pytestmark = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.__name__)
 

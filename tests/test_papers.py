@@ -11,8 +11,8 @@ from torch import nn
 
 import ganzoo
 from ganzoo import losses
-from ganzoo.game import learn
 from ganzoo.networks.biggan import SharedEmbedding, projecting
+from ganzoo.optimizers import learn
 
 
 def count(network: nn.Module) -> int:

@@ -15,8 +15,9 @@ from torch import nn
 import ganzoo
 from ganzoo import losses
 from ganzoo.__main__ import main
-from ganzoo.game import Game, learn
+from ganzoo.game import Game
 from ganzoo.networks.layers import REFERENCE, spectrally_normalised
+from ganzoo.optimizers import learn
 
 GENERATOR = partial(ganzoo.DCGANGenerator, width=8)
 DISCRIMINATOR = partial(ganzoo.DCGANDiscriminator, width=8)

@@ -9,7 +9,7 @@ from torch import nn
 
 import ganzoo
 from ganzoo import losses
-from ganzoo.game import learn
+from ganzoo.optimizers import learn
 
 ROUND = (torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)),)
 

@@ -14,8 +14,9 @@ from torch.nn.utils import get_total_norm
 
 from ganzoo.callbacks.remedies import GONE, NOT_FINITE, STILL, WON, remedies
 from ganzoo.duel import Duel
-from ganzoo.game import Batch, Game, Optimizers, draw_from
+from ganzoo.game import Batch, Game, draw_from
 from ganzoo.metrics.variety import Variation, above_zero, from_afar
+from ganzoo.optimizers import Optimizers
 
 PATIENCE = {WON: 3, GONE: 3, STILL: 1, NOT_FINITE: 1}  # checks in a row until it is said
 AGAIN = 10  # checks until it is said again
