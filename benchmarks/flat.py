@@ -15,7 +15,6 @@ import lightning as L
 import torch
 from soak import RUN
 
-from ganzoo import callbacks
 from ganzoo.__main__ import main
 
 
@@ -39,8 +38,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=20_000)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    callbacks.Account = Account
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        every = ["--trainer.callbacks", "ganzoo.callbacks.Account", "--trainer.callbacks.every", "2000"]
+        every = ["--trainer.callbacks", "flat.Account", "--trainer.callbacks.every", "2000"]
         main([*RUN, "--trainer.max_steps", str(given.steps), *every])

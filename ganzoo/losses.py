@@ -36,6 +36,11 @@ def least_squares(logit: Tensor, target: float) -> Tensor:
     return 0.5 * (logit - target).square().mean()
 
 
+def hinge(real_logit: Tensor, fake_logit: Tensor) -> dict[str, Tensor]:
+    """D's terms E max(0, 1 - D(x)) and E max(0, 1 + D(G(z))) (arXiv:1802.05957, eq. 16), of logits [N]; G's is -E D(G(z))."""
+    return {"real": F.relu(1 - real_logit).mean(), "fake": F.relu(1 + fake_logit).mean()}
+
+
 def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     """||E f(x) - E f(G(z))||^2 of a layer's activations [N, ...] (arXiv:1606.03498, section 3.1)."""
     return (real_features.float().mean(0) - fake_features.float().mean(0)).square().sum()

@@ -196,7 +196,7 @@ class CLI(LightningCLI):
         try:
             self.trainer.fit(model, **how)
         except Exception as error:
-            if not self.checkpoints.signals.received or model.playing or self.trainer.world_size > 1:
+            if not self.checkpoints.told_between_rounds(self.trainer, model):
                 raise
             raise Stopped(self.checkpoints.signals.received, self.trainer.global_step) from error
 

@@ -77,10 +77,14 @@ class Checkpoints(Checkpoint):
         self.signals.rest()
 
     def on_exception(self, trainer: L.Trainer, game: Game, exception: BaseException) -> None:  # type: ignore[override]
-        told = self.signals.received and isinstance(exception, Exception)
-        if told and not game.playing and trainer.world_size == 1:  # or the other ranks would be waited for in vain
+        if isinstance(exception, Exception) and self.told_between_rounds(trainer, game):
             self.save(trainer)
         self.signals.rest()
+
+    def told_between_rounds(self, trainer: L.Trainer, game: Game) -> bool:
+        """Whether an error comes of a signal, which those who read the data get too, and the round is whole. Not on several
+        devices: the other ranks would be waited for in vain."""
+        return bool(self.signals.received) and not game.playing and trainer.world_size == 1
 
     def overdue(self, trainer: L.Trainer) -> bool:
         if self.every_minutes is None:

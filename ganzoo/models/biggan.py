@@ -3,12 +3,11 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Terms
-from ganzoo.losses import correlation
+from ganzoo.losses import correlation, hinge
 from ganzoo.networks.biggan import BigGANDiscriminator, BigGANGenerator, SharedEmbedding, projecting
 
 
@@ -86,10 +85,7 @@ class BigGAN(ConditionalDuel):
         drawn = self.labels(len(real))
         with torch.no_grad():
             fake = self.fake(len(real), drawn)
-        return {
-            "real": F.relu(1 - self.realness(real, *([] if label is None else [label]))).mean(),
-            "fake": F.relu(1 + self.discriminator(fake, drawn)).mean(),
-        }
+        return hinge(self.realness(real, *([] if label is None else [label])), self.discriminator(fake, drawn))
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-E D(G(z, y), y) + beta sum_W ||W^T W * (1 - I)||_F^2, eq. 3."""

@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.duel import DiscriminatorClass, GeneratorClass
 from ganzoo.game import Terms
+from ganzoo.losses import hinge
 from ganzoo.networks.conditional import ProjectionDiscriminator, conditionally_normalised
 from ganzoo.networks.resnet import sngan_discriminator, sngan_generator
 
@@ -50,10 +50,7 @@ class ProjectionGAN(ConditionalDuel):
         drawn = self.drawn(len(real))
         with torch.no_grad():
             fake = self.fake(len(real), *drawn)
-        return {
-            "real": F.relu(1 - self.discriminator(real, *self.known(label))).mean(),
-            "fake": F.relu(1 + self.discriminator(fake, *drawn)).mean(),
-        }
+        return hinge(self.discriminator(real, *self.known(label)), self.discriminator(fake, *drawn))
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-E D(G(z, y), y)."""

@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo.duel import Duel
 from ganzoo.game import Terms
+from ganzoo.losses import hinge
 from ganzoo.networks.resnet import sngan_discriminator, sngan_generator
 
 
@@ -49,10 +49,7 @@ class SNGAN(Duel):
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), eq. 16."""
         with torch.no_grad():
             fake = self.fake(len(real))
-        return {
-            "real": F.relu(1 - self.discriminator(real)).mean(),
-            "fake": F.relu(1 + self.discriminator(fake)).mean(),
-        }
+        return hinge(self.discriminator(real), self.discriminator(fake))
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-E D(G(z)), eq. 17."""
