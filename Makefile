@@ -23,4 +23,11 @@ speed:           ## step times, scaling and data rates on this CPU, an hour on t
 	python benchmarks/scaling.py
 	python benchmarks/data_rate.py
 
-.PHONY: help test slow lint format bench speed
+# Records of torch without a proper last version ("2.6.0-NA"), so that every one may count: docs/security.md says why none matters.
+EXPLAINED = PYSEC-2025-189 PYSEC-2025-190 PYSEC-2025-192 PYSEC-2025-196 PYSEC-2025-197
+
+audit:           ## known vulnerabilities of what is installed; needs pip-audit and the network (docs/security.md)
+	bash -o pipefail -c "pip freeze --all --exclude ganzoo-lightning | sed 's/+[a-z0-9.]*$$//' \
+	  | pip-audit --strict --disable-pip --no-deps -r /dev/stdin $(addprefix --ignore-vuln ,$(EXPLAINED))"
+
+.PHONY: help test slow lint format bench speed audit
