@@ -67,6 +67,11 @@ from .networks.conditional import LabelledGenerator as LabelledGenerator
 from .networks.conditional import ProjectionDiscriminator as ProjectionDiscriminator
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
+from .networks.equalised import EqualisedConv2d as EqualisedConv2d
+from .networks.equalised import EqualisedLinear as EqualisedLinear
+from .networks.equalised import MinibatchStddev as MinibatchStddev
+from .networks.filters import SmoothDownsampling as SmoothDownsampling
+from .networks.filters import SmoothUpsampling as SmoothUpsampling
 from .networks.front import Front as Front
 from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.joint import Encoder as Encoder
@@ -85,8 +90,6 @@ from .networks.r3gan import GenerativeBasis as GenerativeBasis
 from .networks.r3gan import R3GANBlock as R3GANBlock
 from .networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
 from .networks.r3gan import R3GANGenerator as R3GANGenerator
-from .networks.r3gan import SmoothDownsampling as SmoothDownsampling
-from .networks.r3gan import SmoothUpsampling as SmoothUpsampling
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
 from .networks.semi_supervised import GaussianNoise as GaussianNoise

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.networks.conditional import DiscriminatorClass, GeneratorClass, ending_in
+from ganzoo.networks.filters import SmoothDownsampling, SmoothUpsampling
 from ganzoo.networks.layers import square_size
 
 SIZES = [16, 32, 64, 128, 256]
@@ -92,28 +93,6 @@ class R3GANBlock(nn.Module):
         # In the dtype that autocast gives the layers around it, of which it knows nothing.
         h = grouped_convolution(h, self.two.weight.to(h.dtype), self.two.groups) + self.bias.to(h.dtype)[:, None, None]
         return x + self.three(F.leaky_relu(h, SLOPE))
-
-
-def blurred(x: Tensor) -> Tensor:
-    """By the filter [1, 2, 1] / 4 in both directions, zeros around: [N, C, H, W] -> the same.
-
-    Two boxes of 2x2, because a convolution of each channel for itself is differentiated twice by a loop over the channels.
-    """
-    return F.avg_pool2d(F.avg_pool2d(x, 2, stride=1, padding=1), 2, stride=1)
-
-
-class SmoothUpsampling(nn.Module):
-    """[N, C, H, W] -> [N, C, 2H, 2W], by the authors' [1, 3, 3, 1] / 4 between zeros: [1, 2, 1] / 4 over nearest neighbours."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return blurred(F.interpolate(x, scale_factor=2.0))
-
-
-class SmoothDownsampling(nn.Module):
-    """[N, C, H, W] -> [N, C, H / 2, W / 2], by [1, 3, 3, 1] / 8, as the authors: [1, 2, 1] / 4, then the mean of 2x2."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(blurred(x), 2)
 
 
 class GenerativeBasis(nn.Module):
