@@ -161,16 +161,20 @@ class Duel(Game):
     def averaged(self) -> bool:
         return self.average is not None
 
+    @property
+    def sampler(self) -> nn.Module:
+        """The generator that samples come from: the averaged one, if there is one."""
+        return self.generator if self.average is None else self.average
+
     def sample(self, n: int) -> Tensor:
         """n samples of the averaged generator, if there is one, in evaluation mode: float32 [n, *shape]."""
         return self.samples_of(self.latent(n))
 
     def samples_of(self, *inputs: Tensor) -> Tensor:
         """What `sample` draws: all that the generator takes, each [n, ...] -> [n, *shape]."""
-        generator = self.generator if self.average is None else self.average
         chunks = zip(*(whole.split(256) for whole in inputs), strict=True)  # the same samples whatever the chunks
-        with evaluating(generator):
-            return torch.cat([generator(*chunk) for chunk in chunks])
+        with evaluating(self.sampler):
+            return torch.cat([self.sampler(*chunk) for chunk in chunks])
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
