@@ -42,6 +42,7 @@ from .models.gan import GAN as GAN
 from .models.infogan import InfoGAN as InfoGAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.pacgan import PacGAN as PacGAN
+from .models.progan import ProGAN as ProGAN
 from .models.projection_gan import ProjectionGAN as ProjectionGAN
 from .models.r1_gan import R1GAN as R1GAN
 from .models.r3gan import R3GAN as R3GAN
@@ -49,6 +50,7 @@ from .models.ragan import RaGAN as RaGAN
 from .models.sagan import SAGAN as SAGAN
 from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
 from .models.sngan import SNGAN as SNGAN
+from .models.stylegan import StyleGAN as StyleGAN
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
@@ -83,6 +85,12 @@ from .networks.mlp import MLPAutoencoder as MLPAutoencoder
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
+from .networks.progressive import Growing as Growing
+from .networks.progressive import GrowingGenerator as GrowingGenerator
+from .networks.progressive import HalvingBlock as HalvingBlock
+from .networks.progressive import NormalisedLayer as NormalisedLayer
+from .networks.progressive import ProgressiveDiscriminator as ProgressiveDiscriminator
+from .networks.progressive import ProgressiveGenerator as ProgressiveGenerator
 from .networks.r3gan import DiscriminativeBasis as DiscriminativeBasis
 from .networks.r3gan import EmbeddingDiscriminator as EmbeddingDiscriminator
 from .networks.r3gan import EmbeddingGenerator as EmbeddingGenerator
@@ -96,6 +104,13 @@ from .networks.semi_supervised import GaussianNoise as GaussianNoise
 from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscriminator
 from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator
 from .networks.semi_supervised import WeightNormLinear as WeightNormLinear
+from .networks.stylegan import ConstantBlock as ConstantBlock
+from .networks.stylegan import SmoothHalvingBlock as SmoothHalvingBlock
+from .networks.stylegan import StyleBlock as StyleBlock
+from .networks.stylegan import StyleGANDiscriminator as StyleGANDiscriminator
+from .networks.stylegan import StyleGANGenerator as StyleGANGenerator
+from .networks.stylegan import StyleMapping as StyleMapping
+from .networks.stylegan import Styling as Styling
 from .strategy import UnwrappedDDP as UnwrappedDDP
 
 __all__: list[str]

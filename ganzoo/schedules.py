@@ -5,6 +5,7 @@ take them as JSON.
 """
 
 import math
+from collections.abc import Mapping
 
 
 def way_left(now: float, begin: float, end: float) -> float:
@@ -29,3 +30,16 @@ def cosine(now: float, first: float, last: float, begin: float, end: float) -> f
 def kept(images: float, half_life: float) -> float:
     """What share of its memory an average keeps over so many images, if after `half_life` it is one half; 0 if that is 0."""
     return 0.0 if half_life <= 0 else 0.5 ** (images / half_life)
+
+
+def grown(images: float, stabilise: float, fade: float) -> float:
+    """How many levels networks have grown after so many images (arXiv:1710.10196, appendix A.1): a whole number while they
+    stabilise, for `stabilise` images each time, and more by a part of 1 while the next level is faded in over `fade` images.
+    """
+    levels, images = divmod(max(0.0, images), stabilise + fade)
+    return levels + (max(0.0, images - stabilise) / fade if fade else 0.0)
+
+
+def at_size(table: Mapping[int, float], size: int, below: float) -> float:
+    """What a table of sizes has from the largest size on that is not above this one; `below` below all of them."""
+    return table[max(sizes)] if (sizes := [at for at in table if at <= size]) else below

@@ -44,6 +44,10 @@ def of_digits(variant: type[Game], **arguments) -> Game:
         small["generator"] = partial(ganzoo.R3GANGenerator, width=8)
         small["discriminator"] = partial(ganzoo.R3GANDiscriminator, width=8)
         small["burn_in_images"] = 100
+    if issubclass(variant, ganzoo.ProGAN | ganzoo.StyleGAN):  # a new level with each of the first rounds of 8
+        small["generator"] = partial(variant.default_generator, width=16)
+        small["discriminator"] = partial(variant.default_discriminator, width=16)
+        small |= {"latent_dim": 8, "first_size": 4, "stabilise_kimg": 0.004, "fade_kimg": 0.006}
     arguments = small | arguments
     return variant(shape=TINY, **arguments)
 

@@ -32,7 +32,8 @@ ALLOWED = {
     "transfer": {"game", "loading", "networks"},
     "duel": {"game", "networks", "augment", "transfer", "schedules"},
     "conditional": {"game", "duel", "networks"},
-    "models": {"game", "duel", "conditional", "losses", "networks", "schedules"},
+    "growing": {"game", "duel", "networks", "schedules"},
+    "models": {"game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules"},
     "callbacks": {
         *(
             "optimizers",

@@ -143,7 +143,8 @@ def test_compiled_rounds_are_the_eager_ones(variant, fit, aot_eager, tmp_path):
         default_root_dir=tmp_path,
     )
     losses = {loss.__name__ for _, loss, _ in a_round(new(variant))}
-    assert counters["stats"]["unique_graphs"] == len(losses), "each loss is compiled once, whatever callbacks do"
+    once = len(losses) * getattr(eager, "levels", 1)
+    assert counters["stats"]["unique_graphs"] == once, "each loss is compiled once, at each level, whatever callbacks do"
     assert all(torch.equal(value, compiled.state_dict()[name]) for name, value in eager.state_dict().items())
 
 

@@ -16,7 +16,8 @@ def activated(x: Tensor, gain: float = sqrt(2)) -> Tensor:
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Each pixel's (or each sample's) vector of channels to a mean square of 1 (1710.10196, section 4.2): [N, C, ...]."""
-    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+    h = x if x.dtype == torch.float64 else x.float()  # in half precision squares and 1e-8 are no numbers
+    return x * (h.square().mean(1, keepdim=True) + 1e-8).rsqrt().to(x.dtype)
 
 
 class EqualisedLinear(nn.Module):
