@@ -32,6 +32,11 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
     if "R3GAN" in path.read_text():  # of 20 million weights each
         for player, network in (("generator", "R3GANGenerator"), ("discriminator", "R3GANDiscriminator")):
             arguments += [f"--model.{player}", network, f"--model.{player}.width", "16"]
+    for variant in ("ProGAN", "StyleGAN"):  # likewise
+        if f"class_path: {variant}\n" in path.read_text():
+            for player in ("generator", "discriminator"):
+                network = f"{'Progressive' if variant == 'ProGAN' else variant}{player.title()}"
+                arguments += [f"--model.{player}", network, f"--model.{player}.width", "16"]
     arguments += ["--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"]
     whole = printed(arguments, capsys)
     (tmp_path / path.name).write_text(whole)  # found before the bundled one

@@ -127,6 +127,30 @@ def test_r3gan_weights():
     assert count(told.discriminator) == rgb + blocks + (basis + 768 * 768) + 10 * 768 == 21_280_512
 
 
+def test_progan_and_stylegan_weights():
+    """At 1024x1024. The authors' code prints its weights: 26,219,627 of StyleGAN's G (also in its README), 23,087,249 of D, which
+    ProGAN's is but for a blur. ProGAN's G is by hand, table 2 and a layer to RGB at each level."""
+    with torch.device("meta"):
+        progan, stylegan = (kind(512, (3, 1024, 1024)) for kind in (ganzoo.ProgressiveGenerator, ganzoo.StyleGANGenerator))
+        kinds = (ganzoo.ProgressiveDiscriminator, ganzoo.StyleGANDiscriminator)
+        discriminators = [kind((3, 1024, 1024)) for kind in kinds]
+    widths = [512, 512, 512, 512, 256, 128, 64, 32, 16]
+    to_rgb = sum(3 * c + 3 for c in widths)
+    first = (512 * 512 * 16 + 512) + (512 * 512 * 9 + 512)
+    doubling = sum((a * b * 9 + b) + (b * b * 9 + b) for a, b in pairwise(widths))
+    assert count(progan) == first + doubling + to_rgb == 23_079_115
+    # Of a style layer with b maps: strengths of the noise, biases, 2 b styles of a w of 512.
+    mapping = 8 * (512 * 512 + 512)
+    first = 16 * 512 + 512 * 512 * 9
+    doubling = sum(a * b * 9 + b * b * 9 for a, b in pairwise(widths))
+    styles = sum(2 * (2 * b + 513 * 2 * b) for b in widths)
+    assert count(stylegan) == mapping + first + doubling + styles + to_rgb == 26_219_627
+    from_rgb = sum(3 * c + c for c in widths)
+    halving = sum((b * b * 9 + b) + (b * a * 9 + a) for a, b in pairwise(widths))
+    last = (513 * 512 * 9 + 512) + (8192 * 512 + 512) + 513
+    assert [count(network) for network in discriminators] == [from_rgb + halving + last] * 2 == [23_087_249] * 2
+
+
 # --- losses by hand ---
 
 
@@ -265,6 +289,60 @@ def test_defaults_of_the_spectrally_normalised(variant, rates, steps):
         game = variant(shape=(3, 32, 32))
     assert (game.lr["generator"], game.lr["discriminator"]) == rates
     assert (game.betas, game.latent_dim, game.discriminator_steps, game.decay) == ((0.0, 0.9), 128, steps, None)
+
+
+class Slope(nn.Module):
+    """3 times the upper left pixel, 4 times the lower right one, and a constant: a gradient of norm 5."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 3 * x[:, 0, 0, 0] + 4 * x[:, 0, -1, -1] + 2
+
+
+def growing(variant, monkeypatch, **arguments):
+    """A whole game of two 8x8 images, whose discriminator is that one, and whose fakes are black."""
+    small = {kind: partial(getattr(variant, f"default_{kind}"), width=2) for kind in ("generator", "discriminator")}
+    game = variant(shape=(1, 8, 8), first_size=8, latent_dim=3, **small, **arguments)
+    monkeypatch.setattr(game, "discriminator", Slope())
+    monkeypatch.setattr(game, "fake", lambda n: torch.zeros(n, 1, 8, 8))
+    return game
+
+
+def test_progan_losses(monkeypatch):
+    game = growing(ganzoo.ProGAN, monkeypatch)
+    real = torch.stack([torch.ones(1, 8, 8), -torch.ones(1, 8, 8)])  # D says 9 and -5, and 2 of the fakes
+    terms = game.discriminator_loss(real)
+    assert terms["real"].item() == pytest.approx(-(9 - 5) / 2)
+    assert terms["fake"].item() == pytest.approx(2)
+    assert terms["penalty"].item() == pytest.approx(10 * (5 - 1) ** 2)
+    assert terms["drift"].item() == pytest.approx(0.001 * (9**2 + 5**2) / 2)
+    assert game.generator_loss(real)["adversarial"].item() == pytest.approx(-2)
+
+
+def test_stylegan_losses(monkeypatch):
+    game = growing(ganzoo.StyleGAN, monkeypatch)
+    real = torch.stack([torch.ones(1, 8, 8), -torch.ones(1, 8, 8)])
+    terms = game.discriminator_loss(real)
+    assert terms["real"].item() == pytest.approx(-(math.log(sigmoid(9)) + math.log(sigmoid(-5))) / 2)
+    assert terms["fake"].item() == pytest.approx(-math.log(1 - sigmoid(2)))
+    assert terms["penalty"].item() == pytest.approx(10 / 2 * 5**2)
+    assert game.generator_loss(real)["adversarial"].item() == pytest.approx(-math.log(sigmoid(2)))
+
+
+def test_defaults_of_the_growing():
+    with torch.device("meta"):
+        progan, stylegan = ganzoo.ProGAN(shape=(3, 64, 64)), ganzoo.StyleGAN(shape=(3, 64, 64))
+        made = [optimizer for game in (progan, stylegan) for optimizer in game.configure_optimizers().of.values()]
+    for optimizer in made:
+        group = optimizer.param_groups[0]
+        assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.0, 0.99), 1e-8)
+    assert (progan.penalty, progan.drift, progan.average_decay, progan.latent_dim) == (10, 1e-3, 0.999, 512)
+    assert (stylegan.penalty, stylegan.average_half_life_images, stylegan.latent_dim) == (10, 10_000, 512)
+    assert (progan.level, stylegan.level) == (0, 1), "4x4 and 8x8"
+    assert (progan.stabilise, progan.fade) == (stylegan.stabilise, stylegan.fade) == (600_000, 600_000)
+    generator = inspect.signature(ganzoo.StyleGANGenerator).parameters
+    assert {name: generator[name].default for name in ("width", "layers", "mixing", "mean_decay")} == {
+        **{"width": 512, "layers": 8, "mixing": 0.9, "mean_decay": 0.995}
+    }
 
 
 # --- the gradient penalty ---

@@ -9,6 +9,11 @@ from torch import Tensor, nn
 SLOPE = 0.2
 
 
+def precise(x: Tensor) -> Tensor:
+    """In float32, whatever autocast does; float64 stays."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def activated(x: Tensor, gain: float = sqrt(2)) -> Tensor:
     """Leaky ReLU times a gain: sqrt(2) keeps, nearly, the second moment."""
     return F.leaky_relu(x, SLOPE) * gain
@@ -16,7 +21,7 @@ def activated(x: Tensor, gain: float = sqrt(2)) -> Tensor:
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Each pixel's (or each sample's) vector of channels to a mean square of 1 (1710.10196, section 4.2): [N, C, ...]."""
-    h = x if x.dtype == torch.float64 else x.float()  # in half precision squares and 1e-8 are no numbers
+    h = precise(x)  # in half precision squares and 1e-8 are no numbers
     return x * (h.square().mean(1, keepdim=True) + 1e-8).rsqrt().to(x.dtype)
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, MinibatchStddev, pixel_norm
+from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, MinibatchStddev, pixel_norm, precise
 from ganzoo.networks.layers import square_size
 from ganzoo.networks.r3gan import widths
 
@@ -88,9 +88,9 @@ class GrowingGenerator(Growing):
 
         The last layer is linear, without tanh: images leave [-1, 1] a little in training, and are clamped in evaluation mode.
         """
-        image = self.to_rgb[self.level](x).float()
+        image = precise(self.to_rgb[self.level](x))
         if self.level:
-            image = torch.lerp(enlarged(self.to_rgb[self.level - 1](before).float()), image, self.alpha)
+            image = torch.lerp(enlarged(precise(self.to_rgb[self.level - 1](before))), image, self.alpha)
         image = enlarged(image, self.above)
         return image if self.training else image.clamp(-1, 1)
 
@@ -177,7 +177,7 @@ class ProgressiveDiscriminator(Growing):
         self.last = EqualisedLinear(channels[0], 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.features(x)).float().squeeze(1)
+        return precise(self.last(self.features(x))).squeeze(1)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees: [N, width]."""

@@ -4,14 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, pixel_norm
+from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, pixel_norm, precise
 from ganzoo.networks.filters import blurred
 from ganzoo.networks.progressive import GAIN, GrowingGenerator, HalvingBlock, ProgressiveDiscriminator, enlarged
 
 
 def adaptive_instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """scale (x - mean(x)) / std(x) + shift (1812.04948, eq. 1), each map by itself: [N, C, H, W], [N, C], [N, C]."""
-    h = x if x.dtype == torch.float64 else x.float()
+    h = precise(x)
     h = h - h.mean((2, 3), keepdim=True)
     h = h * (h.square().mean((2, 3), keepdim=True) + 1e-8).rsqrt()
     return torch.addcmul(shift[:, :, None, None].to(h.dtype), h, scale[:, :, None, None].to(h.dtype)).to(x.dtype)
