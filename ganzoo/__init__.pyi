@@ -85,10 +85,10 @@ from .networks.mlp import MLPAutoencoder as MLPAutoencoder
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
+from .networks.progressive import DoublingBlock as DoublingBlock
 from .networks.progressive import Growing as Growing
 from .networks.progressive import GrowingGenerator as GrowingGenerator
 from .networks.progressive import HalvingBlock as HalvingBlock
-from .networks.progressive import NormalisedLayer as NormalisedLayer
 from .networks.progressive import ProgressiveDiscriminator as ProgressiveDiscriminator
 from .networks.progressive import ProgressiveGenerator as ProgressiveGenerator
 from .networks.r3gan import DiscriminativeBasis as DiscriminativeBasis

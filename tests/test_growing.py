@@ -18,7 +18,7 @@ from ganzoo.game import draw_from
 from ganzoo.growing import BATCH_SIZES, GrowingDuel
 from ganzoo.loading import exported, read
 from ganzoo.networks.equalised import EqualisedConv2d, EqualisedLinear, pixel_norm
-from ganzoo.networks.progressive import enlarged, reduced
+from ganzoo.networks.progressive import doubled, enlarged, halved, reduced
 from ganzoo.networks.stylegan import adaptive_instance_norm
 from ganzoo.schedules import at_size, grown
 
@@ -94,6 +94,17 @@ def test_enlarging_and_reducing():
         assert gradcheck(partial(enlarged, doublings=times), x)
         assert gradgradcheck(partial(enlarged, doublings=times), x)
     torch.testing.assert_close(reduced(x)[0, 0, 0, 0], x[0, 0, :2, :2].mean())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_convolutions_that_resample(bias):
+    layer = learned(EqualisedConv2d(2, 3, 3, bias=bias, gain=1.5))
+    x = doubles(2, 2, 4, 4)
+    torch.testing.assert_close(doubled(x, layer), layer(F.interpolate(x, scale_factor=2.0)))
+    torch.testing.assert_close(halved(x, layer), F.avg_pool2d(layer(x), 2))
+    for resampled in (doubled, halved):
+        assert gradcheck(lambda x, _, of=resampled: of(x, layer), (x, layer.weight))
+        assert gradgradcheck(lambda x, _, of=resampled: of(x, layer), (x, layer.weight))
 
 
 @GENERATORS
@@ -198,12 +209,10 @@ def test_progans_layers_are_table_2s():
     z = doubles(2, 6)
     x = F.normalize(z, dim=1) * math.sqrt(6)
     x = F.linear(x, network.first.weight * math.sqrt(2 / 6) / 4).view(2, 4, 4, 4) + network.bias[:, None, None]
-    layers = [network.blocks[0], *network.blocks[1]]
     x = norm(F.leaky_relu(x, 0.2))
-    for i, layer in enumerate(layers):
-        x = F.interpolate(x, scale_factor=2) if i == 1 else x
-        weight = layer.convolution.weight * math.sqrt(2 / (4 * 9))
-        x = norm(F.leaky_relu(F.conv2d(x, weight, layer.convolution.bias, padding=1), 0.2))
+    for layer in (network.convolution, network.blocks[0].one, network.blocks[0].two):
+        x = F.interpolate(x, scale_factor=2.0) if layer is network.blocks[0].one else x
+        x = norm(F.leaky_relu(F.conv2d(x, layer.weight * math.sqrt(2 / (4 * 9)), layer.bias, padding=1), 0.2))
     last = network.to_rgb[1]
     torch.testing.assert_close(network(z), F.conv2d(x, last.weight / 2, last.bias).clamp(-1, 1))
 

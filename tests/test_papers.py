@@ -128,8 +128,8 @@ def test_r3gan_weights():
 
 
 def test_progan_and_stylegan_weights():
-    """At 1024x1024. StyleGAN's code prints 26,219,627 of G (also in its README) and 23,087,249 of D, which is ProGAN's but for a
-    blur. ProGAN's G is by hand: table 2, and a layer to RGB at each level."""
+    """At 1024x1024. StyleGAN's code prints 26,219,627 of G (also in its README) and 23,087,249 of D, which is ProGAN's but for
+    a blur. ProGAN's G is by hand: table 2, and a layer to RGB at each level."""
     with torch.device("meta"):
         progan, stylegan = (kind(512, (3, 1024, 1024)) for kind in (ganzoo.ProgressiveGenerator, ganzoo.StyleGANGenerator))
         kinds = (ganzoo.ProgressiveDiscriminator, ganzoo.StyleGANDiscriminator)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, MinibatchStddev, pixel_norm, precise
+from ganzoo.networks.filters import boxed
 from ganzoo.networks.layers import square_size
 from ganzoo.networks.r3gan import widths
 
@@ -30,6 +31,17 @@ def enlarged(x: Tensor, doublings: int = 1) -> Tensor:
 def reduced(x: Tensor, halvings: int = 1) -> Tensor:
     """By means: [N, C, H, W] -> [N, C, H / 2^halvings, W / 2^halvings]."""
     return F.avg_pool2d(x, 2**halvings) if halvings else x
+
+
+def doubled(x: Tensor, layer: EqualisedConv2d) -> Tensor:
+    """layer(enlarged(x)) of a 3x3 convolution, by one with 4x4 weights and less than half of the products."""
+    weight = 4 * boxed((layer.weight * layer.scale).flip(2, 3), 1, padding=1)
+    return F.conv_transpose2d(x, weight.transpose(0, 1), layer.bias, stride=2, padding=1)
+
+
+def halved(x: Tensor, layer: EqualisedConv2d) -> Tensor:
+    """reduced(layer(x)), likewise."""
+    return F.conv2d(x, boxed(layer.weight * layer.scale, 1, padding=1), layer.bias, stride=2, padding=1)
 
 
 class Growing(nn.Module):
@@ -95,15 +107,21 @@ class GrowingGenerator(Growing):
         return image if self.training else image.clamp(-1, 1)
 
 
-class NormalisedLayer(nn.Module):
-    """3x3 convolution, leaky ReLU, pixel norm: [N, inputs, H, W] -> [N, outputs, H, W]."""
+class DoublingBlock(nn.Module):
+    """Maps doubled, two 3x3 convolutions with leaky ReLU and pixel norm: [N, inputs, H, W] -> [N, outputs, 2H, 2W]."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.convolution = EqualisedConv2d(inputs, outputs, 3, gain=GAIN)
+        self.one = EqualisedConv2d(inputs, outputs, 3, gain=GAIN)
+        self.two = EqualisedConv2d(outputs, outputs, 3, gain=GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
-        return pixel_norm(F.leaky_relu(self.convolution(x), SLOPE))
+        return normalised(self.two(normalised(doubled(x, self.one))))
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Leaky ReLU and pixel norm: [N, C, H, W] -> the same."""
+    return pixel_norm(F.leaky_relu(x, SLOPE))
 
 
 class ProgressiveGenerator(GrowingGenerator):
@@ -121,16 +139,14 @@ class ProgressiveGenerator(GrowingGenerator):
         # The gain over 4: as if of a 4x4 convolution, which it was in the authors' first code.
         self.first = EqualisedLinear(latent_dim, 16 * self.channels[0], bias=None, gain=GAIN / 4)
         self.bias = nn.Parameter(torch.zeros(self.channels[0]))
-        self.blocks = nn.ModuleList([NormalisedLayer(self.channels[0], self.channels[0])])
-        for below, here in pairwise(self.channels):
-            self.blocks.append(nn.Sequential(NormalisedLayer(below, here), NormalisedLayer(here, here)))
+        self.convolution = EqualisedConv2d(self.channels[0], self.channels[0], 3, gain=GAIN)
+        self.blocks = nn.ModuleList(DoublingBlock(below, here) for below, here in pairwise(self.channels))
 
     def forward(self, z: Tensor) -> Tensor:
         x = self.first(pixel_norm(z)).unflatten(1, (-1, 4, 4)) + self.bias[:, None, None]
-        before = pixel_norm(F.leaky_relu(x, SLOPE))
-        x = self.blocks[0](before)
-        for level in range(1, self.level + 1):
-            before, x = x, self.blocks[level](enlarged(x))
+        before = x = normalised(self.convolution(normalised(x)))
+        for block in self.blocks[: self.level]:
+            before, x = x, block(x)
         return self.image(before, x)
 
 
@@ -144,7 +160,7 @@ class HalvingBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.filtered(F.leaky_relu(self.one(x), SLOPE))
-        return F.leaky_relu(reduced(self.two(x)), SLOPE)
+        return F.leaky_relu(halved(x, self.two), SLOPE)
 
     def filtered(self, x: Tensor) -> Tensor:
         """Maps before they are halved: [N, C, H, W] -> the same."""

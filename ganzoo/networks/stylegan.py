@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, pixel_norm, precise
 from ganzoo.networks.filters import blurred
-from ganzoo.networks.progressive import GAIN, GrowingGenerator, HalvingBlock, ProgressiveDiscriminator, enlarged
+from ganzoo.networks.progressive import GAIN, GrowingGenerator, HalvingBlock, ProgressiveDiscriminator, doubled
 
 
 def adaptive_instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class StyleBlock(nn.Module):
         self.styling = nn.ModuleList(Styling(outputs, size, w_dim) for _ in range(2))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = self.styling[0](blurred(self.one(enlarged(x))), w[:, 0])
+        x = self.styling[0](blurred(doubled(x, self.one)), w[:, 0])
         return self.styling[1](self.two(x), w[:, 1])
 
 
