@@ -49,6 +49,7 @@ from .models.ragan import RaGAN as RaGAN
 from .models.sagan import SAGAN as SAGAN
 from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
 from .models.sngan import SNGAN as SNGAN
+from .models.stylegan2 import StyleGAN2 as StyleGAN2
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
@@ -96,6 +97,8 @@ from .networks.semi_supervised import GaussianNoise as GaussianNoise
 from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscriminator
 from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator
 from .networks.semi_supervised import WeightNormLinear as WeightNormLinear
+from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
+from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from .strategy import UnwrappedDDP as UnwrappedDDP
 
 __all__: list[str]

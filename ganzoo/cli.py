@@ -18,6 +18,7 @@ from ganzoo.game import Game, draw_from
 from ganzoo.listing import CONFIGS, bundled, listing
 from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
+from ganzoo.published import import_command
 from ganzoo.signals import Stopped as Stopped
 from ganzoo.training import train
 
@@ -37,6 +38,8 @@ def run(command: str, arguments: list[str]) -> None:
         scoring.compare_command(arguments)
     elif command == "export":
         export_command(arguments)
+    elif command == "import":
+        import_command(arguments)
     elif command == "tune":
         from ganzoo.tune.command import tune_command  # which needs this module
 

@@ -44,6 +44,11 @@ def of_digits(variant: type[Game], **arguments) -> Game:
         small["generator"] = partial(ganzoo.R3GANGenerator, width=8)
         small["discriminator"] = partial(ganzoo.R3GANDiscriminator, width=8)
         small["burn_in_images"] = 100
+    if issubclass(variant, ganzoo.StyleGAN2):
+        narrow = {"channel_base": 128, "channel_max": 8}
+        small["generator"] = partial(ganzoo.StyleGAN2Generator, w_dim=16, mapping_layers=2, **narrow)
+        small["discriminator"] = partial(ganzoo.StyleGAN2Discriminator, mapping_layers=2, **narrow)
+        small["latent_dim"] = 16
     arguments = small | arguments
     return variant(shape=TINY, **arguments)
 
