@@ -53,10 +53,13 @@ ALLOWED = {
     "record": {"data"},
     "checkpoint_files": {"loading", "data"},
     "run_folder": {"record", "loading", "data"},
+    "styles": {"duel"},
+    "walks": {"game", "duel", "conditional", "styles", "pictures"},
+    "grids": {"game", "duel", "conditional", "styles", "walks"},
     "laboratory": {"game", "duel", "losses", "pictures"},
     "loading": {"game"},
     "metrics": {"precision"},
-    "evaluation": {"game", "pictures", "data", "metrics"},
+    "evaluation": {"game", "pictures", "data", "metrics", "walks"},
 }
 LIGHTNING_FREE = {"precision", "networks", "augment", "losses", "recipe", "pictures", "metrics"}
 
