@@ -97,6 +97,7 @@ from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscrimin
 from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator
 from .networks.semi_supervised import WeightNormLinear as WeightNormLinear
 from .strategy import UnwrappedDDP as UnwrappedDDP
+from .walks import Walk as Walk
 
 __all__: list[str]
 __version__: str

@@ -26,7 +26,7 @@ def spherical(a: Tensor, b: Tensor, t: float) -> Tensor:
     """
     if t in (0, 1):
         return b if t else a
-    p, q = a.double().cpu(), b.double().cpu()  # steps may be small, and not all devices have float64
+    p, q = a.cpu().double(), b.cpu().double()  # steps may be small, and not all devices have float64
     u, v = F.normalize(p, dim=-1), F.normalize(q, dim=-1)
     along = (u * v).sum(-1, keepdim=True)
     away = v - along * u

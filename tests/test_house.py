@@ -59,7 +59,8 @@ ALLOWED = {
     "laboratory": {"game", "duel", "losses", "pictures"},
     "loading": {"game"},
     "metrics": {"precision"},
-    "evaluation": {"game", "pictures", "data", "metrics", "walks"},
+    "evaluation": {"game", "pictures", "data", "metrics"},
+    "paths": {"evaluation", "game", "metrics", "precision", "walks"},
 }
 LIGHTNING_FREE = {"precision", "networks", "augment", "losses", "recipe", "pictures", "metrics"}
 
