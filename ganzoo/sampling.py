@@ -73,8 +73,8 @@ def sample_parser() -> argparse.ArgumentParser:
         type=float,
         nargs="+",
         default=[],
-        help="the largest value of the Gaussian noise, such as 0.5, or of StyleGAN's w the distance from their mean: better "
-        "samples, less varied; several values: a row for each",
+        help="the largest value of the Gaussian noise, such as 0.5, or the part of their distance from the mean that w keep "
+        "(StyleGAN): better samples, less varied; several values: a row for each",
     )
     parser.add_argument(
         "--interpolate",
