@@ -18,6 +18,7 @@ from ganzoo.__main__ import main
 from ganzoo.duel import truncated
 from ganzoo.game import draw_from
 from ganzoo.grids import layers, mixing, truncations
+from ganzoo.listing import variants
 from ganzoo.pictures import to_bytes
 from ganzoo.walks import Walk, film, spherical
 
@@ -145,6 +146,13 @@ def test_frames_are_an_animation_without_losses(kind):
         image.seek(i)
         tile = np.asarray(image.convert("L"))[2:66:4, 2:66:4]
         assert np.array_equal(tile, to_bytes(walk[i])[0, 0].numpy())
+
+
+@pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.__name__)
+def test_every_variant_of_gaussian_noise_can_be_walked_through(variant):
+    game = of_digits(variant).eval()
+    if game.gaussian:
+        assert Walk(game, keys=2, frames=1, walks=2)[1].shape == (2, *TINY)
 
 
 def test_walks_refuse():
