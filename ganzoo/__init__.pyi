@@ -97,9 +97,14 @@ from .networks.semi_supervised import GaussianNoise as GaussianNoise
 from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscriminator
 from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator
 from .networks.semi_supervised import WeightNormLinear as WeightNormLinear
+from .networks.stylegan2 import Halving as Halving
+from .networks.stylegan2 import MappingNetwork as MappingNetwork
+from .networks.stylegan2 import StyledLayer as StyledLayer
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from .networks.stylegan2 import ToRGB as ToRGB
 from .strategy import UnwrappedDDP as UnwrappedDDP
+from .walks import Walk as Walk
 
 __all__: list[str]
 __version__: str

@@ -32,7 +32,7 @@ ALLOWED = {
     "transfer": {"game", "loading", "networks"},
     "duel": {"game", "networks", "augment", "transfer", "schedules"},
     "conditional": {"game", "duel", "networks"},
-    "models": {"game", "duel", "conditional", "losses", "networks", "schedules"},
+    "models": {"game", "duel", "conditional", "styles", "losses", "networks", "schedules"},
     "callbacks": {
         *(
             "optimizers",
@@ -53,10 +53,14 @@ ALLOWED = {
     "record": {"data"},
     "checkpoint_files": {"loading", "data"},
     "run_folder": {"record", "loading", "data"},
+    "styles": {"duel"},
+    "walks": {"game", "duel", "conditional", "styles", "pictures"},
+    "grids": {"game", "duel", "conditional", "styles", "walks"},
     "laboratory": {"game", "duel", "losses", "pictures"},
     "loading": {"game"},
     "metrics": {"precision"},
     "evaluation": {"game", "pictures", "data", "metrics"},
+    "paths": {"evaluation", "game", "metrics", "precision", "walks"},
 }
 LIGHTNING_FREE = {"precision", "networks", "augment", "losses", "recipe", "pictures", "metrics"}
 
