@@ -51,6 +51,7 @@ from .models.sagan import SAGAN as SAGAN
 from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
 from .models.sngan import SNGAN as SNGAN
 from .models.stylegan import StyleGAN as StyleGAN
+from .models.stylegan2 import StyleGAN2 as StyleGAN2
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from .models.wgan import WGAN as WGAN
 from .models.wgan_gp import WGANGP as WGANGP
@@ -89,8 +90,8 @@ from .networks.progressive import DoublingBlock as DoublingBlock
 from .networks.progressive import Growing as Growing
 from .networks.progressive import GrowingGenerator as GrowingGenerator
 from .networks.progressive import HalvingBlock as HalvingBlock
-from .networks.progressive import ProgressiveDiscriminator as ProgressiveDiscriminator
-from .networks.progressive import ProgressiveGenerator as ProgressiveGenerator
+from .networks.progressive import ProGANDiscriminator as ProGANDiscriminator
+from .networks.progressive import ProGANGenerator as ProGANGenerator
 from .networks.r3gan import DiscriminativeBasis as DiscriminativeBasis
 from .networks.r3gan import EmbeddingDiscriminator as EmbeddingDiscriminator
 from .networks.r3gan import EmbeddingGenerator as EmbeddingGenerator
@@ -111,7 +112,14 @@ from .networks.stylegan import StyleGANDiscriminator as StyleGANDiscriminator
 from .networks.stylegan import StyleGANGenerator as StyleGANGenerator
 from .networks.stylegan import StyleMapping as StyleMapping
 from .networks.stylegan import Styling as Styling
+from .networks.stylegan2 import Halving as Halving
+from .networks.stylegan2 import MappingNetwork as MappingNetwork
+from .networks.stylegan2 import StyledLayer as StyledLayer
+from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
+from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from .networks.stylegan2 import ToRGB as ToRGB
 from .strategy import UnwrappedDDP as UnwrappedDDP
+from .walks import Walk as Walk
 
 __all__: list[str]
 __version__: str

@@ -17,6 +17,7 @@ Train, measure and compare generative adversarial networks.
   evaluate  FID, KID, IS, precision, recall: ganzoo evaluate --checkpoint CHECKPOINT --data.root DATA
             or of two folders of images:  ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0
   export    weights alone:     ganzoo export --checkpoint CHECKPOINT --out weights.safetensors
+  import    NVIDIA's StyleGAN2 weights:  ganzoo import ffhq.pt --out ffhq.safetensors
   compare   a table of runs by their scores:   ganzoo compare RUN RUN ...
   benchmark variants x data x seeds, and a table of what they reach:  ganzoo benchmark smoke
   tune      good values of a config's options: ganzoo tune dcgan_digits.yaml --trials 20
@@ -27,7 +28,7 @@ Train, measure and compare generative adversarial networks.
   --traceback               show where an error came from (as does GANZOO_TRACEBACK=1)
   --version                 print the version
 """
-COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "export", "compare", "benchmark", "tune", "list"]
+COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "export", "import", "compare", "benchmark", "tune", "list"]
 
 
 def main(arguments: list[str] | None = None) -> None:

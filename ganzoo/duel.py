@@ -182,10 +182,10 @@ class Duel(Game):
             take(self, self.init_from)
 
     @torch.no_grad()
-    def after_turn(self, player: str) -> None:
-        if player == "generator" and isinstance(self.discriminator, Front):
+    def after_round(self) -> None:
+        if isinstance(self.discriminator, Front):
             self.discriminator.anneal(self.global_step + 1)  # for the next round
-        if player == "generator" and self.average is not None:
+        if self.average is not None:
             self.follow(self.average, self.generator)
 
     def follow(self, average: nn.Module, network: nn.Module) -> None:

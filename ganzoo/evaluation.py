@@ -45,8 +45,7 @@ class Generated:
     """
 
     def __init__(self, game: Game, n: int, seed: int) -> None:
-        if len(game.shape) != 3 or game.shape[0] not in (1, 3):
-            raise ValueError(f"only grey and colour images can be measured, not samples of shape {game.shape}")
+        refuse_points(game)
         self.game, self.n, self.seed = game, n, seed
 
     def __len__(self) -> int:
@@ -62,6 +61,12 @@ class Generated:
                     f"the generator makes NaN or infinity (images {i * size} on): an earlier checkpoint may be sound"
                 )
             yield to_bytes(samples)
+
+
+def refuse_points(game: Game) -> None:
+    """Raise ValueError if the game's samples are not images."""
+    if len(game.shape) != 3 or game.shape[0] not in (1, 3):
+        raise ValueError(f"only grey and colour images can be measured, not samples of shape {game.shape}")
 
 
 def prepare(extractor: Extractor, images: RealImages, content: str, console: Console) -> Real:
@@ -291,5 +296,6 @@ def table(measured: Sequence[Stamped]) -> str:
         console.print(columns)
     p = measured[0].protocol
     noise = "" if p.truncation is None else f" of noise truncated to {p.truncation:g}"
-    images = f"{p.n_fake:,} samples{noise}, {p.n_real:,} real images ({p.split}, {p.reference})"
+    real = f", {p.n_real:,} real images ({p.split}, {p.reference})" if p.n_real else ""
+    images = f"{p.n_fake:,} samples{noise}{real}"
     return f"{captured.get()}{images}; {p.extractor} {p.weights}, {p.resize}, {p.precision}"

@@ -84,7 +84,10 @@ class Game(Remembering, L.LightningModule):
         """In place, before the first turn: what follows a schedule, in buffers and in the players' optimizers."""
 
     def after_turn(self, player: str) -> None:
-        """In place, after the player's weights have moved: weight averages, weight clipping."""
+        """In place, after the player's weights have moved: weight clipping, controllers."""
+
+    def after_round(self) -> None:
+        """In place, after the last turn: weight averages, and what the next round has of a schedule."""
 
     @property
     def averaged(self) -> bool:
@@ -138,6 +141,7 @@ class Game(Remembering, L.LightningModule):
             learn(optimizers[player], self._weights[player], gradients, self.rate(step), self.scalers.get(player))
             self.after_turn(player)
             self.terms |= {f"{player}/{name}": term for name, term in terms.items()}
+        self.after_round()
         self._unread.setdefault(tuple(self.terms), []).append(torch.stack(list(self.terms.values())))
 
     def move(self, player: str, loss: Loss, batch: Batch) -> tuple[Terms, list[Tensor | None]]:

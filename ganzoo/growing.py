@@ -49,7 +49,7 @@ class GrowingDuel(Duel):
         super().__init__(**duel)
         levels = {network.levels for network in self.growing()}
         if len(levels) != 1 or not (isinstance(self.generator, Growing) and len(self.growing()) == 2 + self.averaged):
-            raise ValueError(f"{type(self).__name__}'s networks grow: choose a ProgressiveGenerator and -Discriminator")
+            raise ValueError(f"{type(self).__name__}'s networks grow: choose ProGANGenerator and ProGANDiscriminator")
         sizes = [4 << level for level in range(levels.pop())]
         if first_size not in sizes:
             raise ValueError(f"first_size is one of {', '.join(map(str, sizes))} here, not {first_size}")

@@ -20,13 +20,15 @@ from ganzoo.explain import Parser
 from ganzoo.loading import game_of, import_all, read
 from ganzoo.metrics import stamp
 from ganzoo.metrics.features import EXTRACTORS, Extractor, extractor
-from ganzoo.metrics.scores import greater_is_better, usual
+from ganzoo.metrics.scores import asked, greater_is_better, usual
 from ganzoo.metrics.stamp import Stamped
+from ganzoo.paths import evaluate_paths, refuse_paths
 
 EVALUATE = """Scores of a checkpoint's samples, or of a folder of images, against real images.
 
   ganzoo evaluate --checkpoint runs/dcgan_cifar10/version_0/checkpoints/last.ckpt --data.root DATA
   ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0 --json   (two folders or .zips of images)
+  ganzoo evaluate --checkpoint last.ckpt --metrics ppl   (perceptual path length, which needs no data)
 
 A checkpoint's data are those of its run's config.yaml unless --data names others. Scores are added to scores.jsonl in
 the run's folder."""
@@ -40,10 +42,13 @@ def evaluate_command(arguments: list[str]) -> None:
     """`ganzoo evaluate`."""
     parser = evaluate_parser(arguments)
     given = parser.instantiate_classes(parser.parse_args(arguments))
-    names = given.metrics.replace(" ", "").split(",") if given.metrics else usual(given.extractor)
+    names = given.metrics.replace(" ", "").split(",") if given.metrics else []
+    given.extractor = given.extractor or ("lpips" if names == ["ppl"] else "inception")
+    names = names or usual(given.extractor)
     if given.folders:
         if len(given.folders) != 2 or given.checkpoint:
             raise ValueError("give two folders or .zips of images, REAL FAKE, or else --checkpoint")
+        asked(names, given.extractor)  # before weights are downloaded
         real, fake = given.folders
         scored = of_folders(real, fake, names, chosen(given))
     elif given.checkpoint:
@@ -59,10 +64,10 @@ def evaluate_parser(arguments: list[str]) -> Parser:
     parser.add_argument("folders", nargs="*", metavar="REAL FAKE", help="two folders or .zips of images")
     parser.add_argument("--checkpoint", type=Path | None, help="a .ckpt file of a run, or exported weights")
     parser.add_subclass_arguments(DataModule, "data", required=False, help="the data, if not those of the run")
-    parser.add_argument("--metrics", help="of fid, kid, is, prdc, memorisation; fd, kd (all but memorisation)")
-    parser.add_argument("--extractor", default="inception", help=f"one of {', '.join(EXTRACTORS)}")
+    parser.add_argument("--metrics", help="of fid, kid, is, prdc, memorisation, ppl; fd, kd (all but memorisation and ppl)")
+    parser.add_argument("--extractor", help=f"one of {', '.join(EXTRACTORS)} (inception; of ppl alone lpips)")
     parser.add_argument("--weights", type=Path | None, help="the extractor's, instead of downloading them")
-    parser.add_argument("--n", type=int, default=50_000, help="samples of the checkpoint")
+    parser.add_argument("--n", type=int, default=50_000, help="samples of the checkpoint, or steps of ppl")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--truncation", type=float | None, help="of the noise, to no more than this (none): see ganzoo sample")
     parser.add_argument("--split", choices=["train", "held_out"], default="train", help="real images")
@@ -109,20 +114,31 @@ def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
     if given.n < 1:
         raise ValueError("--n must be at least 1")
     checkpoint = read(given.checkpoint)
+    game = game_of(checkpoint)
+    others = [name for name in names if name != "ppl"]
+    if "ppl" in names:
+        refuse_paths(game, given.extractor, given.precision)
+    asked(others, given.extractor)
     by = chosen(given)
+    evaluator = against_data(given, others, by) if others else None
+    with given.checkpoint.open("rb") as file:
+        source = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    of = (game.to(by.device), given.n, given.seed, source, checkpoint["global_step"])
+    with truncated(game, given.truncation):
+        scored = evaluate(evaluator, *of) if evaluator else []
+        if "ppl" in names:
+            scored.append(evaluate_paths(by.to(by.device, "float32"), *of))
+    stamp.append(run_folder(given.checkpoint) / "scores.jsonl", scored)
+    return scored
+
+
+def against_data(given: Any, names: list[str], by: Extractor) -> Evaluator:
     if given.data is None:
         raise ValueError(f"no config.yaml beside {given.checkpoint} names its data: give --data MNIST, say, and --data.root")
     given.data.prepare_data()
     given.data.setup()
     real, held_out = split_of(given.data, given.split)
-    evaluator = Evaluator(names, by, real, split=given.split, held_out=held_out)
-    with given.checkpoint.open("rb") as file:
-        source = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    game = game_of(checkpoint).to(by.device)
-    with truncated(game, given.truncation):
-        scored = evaluate(evaluator, game, given.n, given.seed, source, checkpoint["global_step"])
-    stamp.append(run_folder(given.checkpoint) / "scores.jsonl", scored)
-    return scored
+    return Evaluator(names, by, real, split=given.split, held_out=held_out)
 
 
 def run_folder(checkpoint: Path) -> Path:

@@ -48,6 +48,11 @@ def of_digits(variant: type[Game], **arguments) -> Game:
         small["generator"] = partial(variant.default_generator, width=16)
         small["discriminator"] = partial(variant.default_discriminator, width=16)
         small |= {"latent_dim": 8, "first_size": 4, "stabilise_kimg": 0.004, "fade_kimg": 0.006}
+    if issubclass(variant, ganzoo.StyleGAN2):
+        narrow = {"channel_base": 128, "channel_max": 8}
+        small["generator"] = partial(ganzoo.StyleGAN2Generator, w_dim=16, mapping_layers=2, **narrow)
+        small["discriminator"] = partial(ganzoo.StyleGAN2Discriminator, mapping_layers=2, **narrow)
+        small["latent_dim"] = 16
     arguments = small | arguments
     return variant(shape=TINY, **arguments)
 

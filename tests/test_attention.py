@@ -170,7 +170,7 @@ def test_the_average_of_a_normalised_generator_is_normalised(monkeypatch):
         for player, loss, batch in game.turns(0, [(torch.rand(4, 1, 32, 32).requires_grad_(),)]):
             _, gradients = game.move(player, loss, batch)
             learn(optimizers[player], game._weights[player], gradients, 1.0)
-            game.after_turn(player)
+        game.after_round()
     unit = [buffer.norm() for name, buffer in game.average.named_buffers() if name.endswith(("_u", "_v"))]
     assert len(unit) > 20
     torch.testing.assert_close(torch.stack(unit), torch.ones(len(unit)))

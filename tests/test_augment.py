@@ -151,7 +151,7 @@ def test_it_is_in_the_features_too_and_noise_comes_after():
     game.discriminator.discriminator.discriminator.forward = lambda x: seen.append(x)
     game.discriminator(x)
     assert (seen[0] != 0).all(), "noise in the holes too"
-    game.after_turn("generator")
+    game.after_round()
     assert game.discriminator.discriminator.sigma.item() == pytest.approx(0.09), "the inner one follows its schedule"
 
 

@@ -29,14 +29,12 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
         arguments += ["--data.root", str(tiny_data)]
     if "labelled" in data.get("init_args", {}):
         arguments += ["--data.labelled", "20"]
-    if "R3GAN" in path.read_text():  # of 20 million weights each
-        for player, network in (("generator", "R3GANGenerator"), ("discriminator", "R3GANDiscriminator")):
-            arguments += [f"--model.{player}", network, f"--model.{player}.width", "16"]
-    for variant in ("ProGAN", "StyleGAN"):  # likewise
-        if f"class_path: {variant}\n" in path.read_text():
+    narrow_ones = {variant: {"width": 16} for variant in ("R3GAN", "ProGAN", "StyleGAN")}
+    for variant, narrow in (narrow_ones | {"StyleGAN2": {"channel_base": 256, "channel_max": 16}}).items():
+        if yaml.safe_load(path.read_text())["model"]["class_path"] == variant:  # of 20 million weights each
             for player in ("generator", "discriminator"):
-                network = f"{'Progressive' if variant == 'ProGAN' else variant}{player.title()}"
-                arguments += [f"--model.{player}", network, f"--model.{player}.width", "16"]
+                arguments += [f"--model.{player}", f"{variant}{player.title()}"]
+                arguments += [part for name, value in narrow.items() for part in (f"--model.{player}.{name}", str(value))]
     arguments += ["--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"]
     whole = printed(arguments, capsys)
     (tmp_path / path.name).write_text(whole)  # found before the bundled one

@@ -23,8 +23,8 @@ from ganzoo.networks.stylegan import adaptive_instance_norm
 from ganzoo.schedules import at_size, grown
 
 VARIANTS = pytest.mark.parametrize("variant", [ganzoo.ProGAN, ganzoo.StyleGAN])
-GENERATORS = pytest.mark.parametrize("generator", [ganzoo.ProgressiveGenerator, ganzoo.StyleGANGenerator])
-DISCRIMINATORS = pytest.mark.parametrize("discriminator", [ganzoo.ProgressiveDiscriminator, ganzoo.StyleGANDiscriminator])
+GENERATORS = pytest.mark.parametrize("generator", [ganzoo.ProGANGenerator, ganzoo.StyleGANGenerator])
+DISCRIMINATORS = pytest.mark.parametrize("discriminator", [ganzoo.ProGANDiscriminator, ganzoo.StyleGANDiscriminator])
 
 
 def doubles(*shape: int) -> torch.Tensor:
@@ -159,7 +159,7 @@ def test_a_level_that_is_there_leaves_the_one_below_aside(generator, discriminat
 
 
 def test_real_images_fade_like_the_authors():
-    network = ganzoo.ProgressiveGenerator(5, TINY, width=4).double()
+    network = ganzoo.ProGANGenerator(5, TINY, width=4).double()
     real = doubles(2, *TINY)
 
     def at(size: int) -> torch.Tensor:
@@ -187,8 +187,8 @@ def scales(network: nn.Module) -> Iterator[tuple[str, float]]:
 def test_learning_rates_are_equalised_with_the_authors_gains():
     root = math.sqrt(2)
     networks = [
-        ganzoo.ProgressiveGenerator(64, (3, 16, 16), width=64),
-        ganzoo.ProgressiveDiscriminator((3, 16, 16), width=64),
+        ganzoo.ProGANGenerator(64, (3, 16, 16), width=64),
+        ganzoo.ProGANDiscriminator((3, 16, 16), width=64),
         ganzoo.StyleGANGenerator(64, (3, 16, 16), width=64),
         ganzoo.StyleGANDiscriminator((3, 16, 16), width=64),
     ]
@@ -205,7 +205,7 @@ def test_learning_rates_are_equalised_with_the_authors_gains():
 
 
 def test_progans_layers_are_table_2s():
-    network = learned(ganzoo.ProgressiveGenerator(6, (3, 8, 8), width=4))
+    network = learned(ganzoo.ProGANGenerator(6, (3, 8, 8), width=4))
     z = doubles(2, 6)
     x = F.normalize(z, dim=1) * math.sqrt(6)
     x = F.linear(x, network.first.weight * math.sqrt(2 / 6) / 4).view(2, 4, 4, 4) + network.bias[:, None, None]
@@ -524,8 +524,8 @@ def test_the_held_out_loss_takes_any_batch(fit):
         ({"first_size": 12}, "first_size is one of 4, 8, 16 here, not 12"),
         ({"first_size": 32}, "first_size is one of 4, 8, 16 here, not 32"),
         ({"stabilise_kimg": 0.0, "fade_kimg": 0.0}, "first_size 16"),
-        ({"generator": ganzoo.DCGANGenerator}, "choose a ProgressiveGenerator and -Discriminator"),
-        ({"discriminator": ganzoo.DCGANDiscriminator}, "choose a ProgressiveGenerator and -Discriminator"),
+        ({"generator": ganzoo.DCGANGenerator}, "choose ProGANGenerator and ProGANDiscriminator"),
+        ({"discriminator": ganzoo.DCGANDiscriminator}, "choose ProGANGenerator and ProGANDiscriminator"),
     ],
 )
 def test_mistakes_are_told(arguments, message):
@@ -545,8 +545,8 @@ def test_a_batch_that_cannot_be_divided_is_told_before_the_first_round(fit):
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (3, 24, 24), (3, 16, 32), (2,)])
 def test_shapes_that_do_not_grow(shape):
-    for network in (partial(ganzoo.ProgressiveGenerator, 5), ganzoo.StyleGANDiscriminator):
-        with pytest.raises(ValueError, match=r"(Progressive|StyleGAN)\w+ (cannot do|makes images)"):
+    for network in (partial(ganzoo.ProGANGenerator, 5), ganzoo.StyleGANDiscriminator):
+        with pytest.raises(ValueError, match=r"(ProGAN|StyleGAN)\w+ (cannot do|makes images)"):
             network(shape)
 
 

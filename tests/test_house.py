@@ -54,10 +54,14 @@ ALLOWED = {
     "record": {"data"},
     "checkpoint_files": {"loading", "data"},
     "run_folder": {"record", "loading", "data"},
+    "styles": {"duel"},
+    "walks": {"game", "duel", "conditional", "styles", "pictures"},
+    "grids": {"game", "duel", "conditional", "styles", "walks"},
     "laboratory": {"game", "duel", "losses", "pictures"},
     "loading": {"game"},
     "metrics": {"precision"},
     "evaluation": {"game", "pictures", "data", "metrics"},
+    "paths": {"evaluation", "game", "metrics", "precision", "walks"},
 }
 LIGHTNING_FREE = {"precision", "networks", "augment", "losses", "recipe", "pictures", "metrics"}
 

@@ -115,6 +115,49 @@ def test_biggan_weights(monkeypatch):
     assert biggan(32, 10, 120, 64)[1] == first + halving + 2 * plain + (256 + 1) + 10 * 256
 
 
+def stylegan2(size: int, base: int, layers: int, residual: bool = True) -> tuple[int, int]:
+    """Weights of StyleGAN2's generator and discriminator of colour images."""
+    with torch.device("meta"):
+        generator = ganzoo.StyleGAN2Generator(512, (3, size, size), channel_base=base, mapping_layers=layers)
+        discriminator = ganzoo.StyleGAN2Discriminator((3, size, size), channel_base=base, residual=residual)
+    return count(generator), count(discriminator)
+
+
+def test_stylegan2_weights():
+    """The authors' code prints each layer's, as in the logs in issues 181 and 182 of NVlabs/stylegan2-ada-pytorch."""
+
+    def layer(a: int, b: int) -> int:  # modulated 3x3: weights, biases, noise's strength, style
+        return a * b * 9 + b + 1 + 512 * a + a
+
+    def rgb(a: int) -> int:
+        return 3 * a + 3 + 512 * a + a
+
+    assert (layer(512, 512), rgb(512)) == (2_622_465, 264_195)
+    assert (layer(512, 256), layer(256, 256), rgb(256)) == (1_442_561, 721_409, 132_099)
+    assert (layer(256, 128), layer(128, 128), rgb(128)) == (426_369, 213_249, 66_051)
+    mapping = 8 * 262_656
+    upto32 = 512 * 16 + 7 * layer(512, 512) + 4 * rgb(512)
+    upto64 = upto32 + 2 * layer(512, 512) + rgb(512)
+    ours = upto64 + sum(layer(a, b) + layer(b, b) + rgb(b) for a, b in ((512, 256), (256, 128)))
+    assert stylegan2(256, 32768, 8)[0] == mapping + ours == 30_034_338
+    halved = upto32 + sum(layer(a, b) + layer(b, b) + rgb(b) for a, b in ((512, 256), (256, 128), (128, 64)))
+    assert stylegan2(256, 16384, 8)[0] == mapping + halved == 24_767_458  # ADA's setting paper256
+
+    def halving(a: int, b: int) -> int:
+        return (a * a * 9 + a) + (a * b * 9 + b) + a * b
+
+    assert (halving(128, 256), halving(256, 512)) == (32_768 + 147_584 + 295_168, 131_072 + 590_080 + 1_180_160)
+    end = (513 * 512 * 9 + 512) + (8192 * 512 + 512) + 513
+    blocks = 4 * halving(512, 512) + end
+    assert stylegan2(256, 32768, 8)[1] == (3 * 128 + 128) + halving(128, 256) + halving(256, 512) + blocks == 28_864_129
+    halved = (3 * 64 + 64) + halving(64, 128) + halving(128, 256) + halving(256, 512) + 3 * halving(512, 512) + end
+    assert stylegan2(256, 16384, 8)[1] == halved == 24_001_089
+    assert stylegan2(1024, 32768, 8) == (30_370_060, 29_012_513)
+
+    # CIFAR-10, ADA's setting: no residual blocks, 512 channels everywhere, two layers in f.
+    assert stylegan2(32, 32768, 2, residual=False) == (2 * 262_656 + upto32, 4 * 512 + 3 * 2 * (512 * 512 * 9 + 512) + end)
+
+
 def test_r3gan_weights():
     # By hand, from the authors' code (https://github.com/brownvc/R3GAN): its preset CIFAR10, with --cond=0 and --cond=1.
     blocks = 4 * 2 * ((768 * 1536 + 1536) + (1536 * 16 * 9 + 1536) + 1536 * 768)  # 96 groups of 16
@@ -131,8 +174,8 @@ def test_progan_and_stylegan_weights():
     """At 1024x1024. StyleGAN's code prints 26,219,627 of G (also in its README) and 23,087,249 of D, which is ProGAN's but for
     a blur. ProGAN's G is by hand: table 2, and a layer to RGB at each level."""
     with torch.device("meta"):
-        progan, stylegan = (kind(512, (3, 1024, 1024)) for kind in (ganzoo.ProgressiveGenerator, ganzoo.StyleGANGenerator))
-        kinds = (ganzoo.ProgressiveDiscriminator, ganzoo.StyleGANDiscriminator)
+        progan, stylegan = (kind(512, (3, 1024, 1024)) for kind in (ganzoo.ProGANGenerator, ganzoo.StyleGANGenerator))
+        kinds = (ganzoo.ProGANDiscriminator, ganzoo.StyleGANDiscriminator)
         discriminators = [kind((3, 1024, 1024)) for kind in kinds]
     widths = [512, 512, 512, 512, 256, 128, 64, 32, 16]
     to_rgb = sum(3 * c + 3 for c in widths)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from ganzoo.metrics.lpips import LPIPS, heads
 from ganzoo.precision import tf32
 
 CLIP = "clip-vit-l-14-336px"  # CMMD's (arXiv:2401.09603)
@@ -30,8 +31,8 @@ class Extractor:
     """A pretrained network as a function: uint8 images [N, 1 or 3, H, W] -> features [N, dim], logits [N, K] or None.
 
     Attributes:
-        name: `inception`, `dinov2`, `clip` or `effnet-lite0`.
-        dim: number of features of an image.
+        name: `inception`, `dinov2`, `clip`, `effnet-lite0` or `lpips`.
+        dim: number of features of an image; 0 if it depends on the image's size.
         resize: to how many pixels a side, and how.
         weights: the first 16 hexadecimal digits of the SHA-256 of all its weights.
         precision: `float32`, or on CUDA `tf32`: convolutions and products of 10-bit mantissas, compiled, channels last.
@@ -56,7 +57,7 @@ class Extractor:
             raise ValueError(f"the precision of features is float32, or tf32 on CUDA, not {precision} on {device.type}")
         self.device = device
         self.network.to(device)
-        self.chunk = 250 if fast else 16
+        self.chunk = 250 if fast and self.dim else 16
         self._forward = torch.compile(self.network) if self.precision == "tf32" else self.network
         return self
 
@@ -64,7 +65,8 @@ class Extractor:
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         images = images.to(self.device).expand(-1, 3, -1, -1)  # grey as colour
         with tf32(self.precision == "tf32"):
-            chunks = [self._forward(padded(chunk, self.chunk)) for chunk in images.split(self.chunk)]
+            compiled = self.precision == "tf32"
+            chunks = [self._forward(padded(chunk, self.chunk) if compiled else chunk) for chunk in images.split(self.chunk)]
         features, *logits = (torch.cat(parts)[: len(images)] for parts in zip(*chunks, strict=True))
         return features, logits[0] if logits else None
 
@@ -73,7 +75,8 @@ def extractor(name: str, weights: str | Path | None = None) -> Extractor:
     """The extractor of that name, on the CPU in float32.
 
     Args:
-        name: `inception` (torch-fidelity's), `dinov2` and `clip` (torch-fidelity's ViT-L/14), or `effnet-lite0`.
+        name: `inception` (torch-fidelity's), `dinov2` and `clip` (torch-fidelity's ViT-L/14), `effnet-lite0`, or `lpips`, of
+            path lengths alone.
         weights: a file of weights instead of those that would be downloaded.
 
     Raises:
@@ -159,7 +162,19 @@ def effnet_lite0(weights: str | Path | None) -> Extractor:
     return Extractor("effnet-lite0", network, 1280, "224, bilinear with antialias")
 
 
-EXTRACTORS = {"inception": inception, "dinov2": dinov2, "clip": clip, "effnet-lite0": effnet_lite0}
+def lpips(weights: str | Path | None) -> Extractor:
+    """LPIPS's VGG16 (arXiv:1801.03924), whose features' squared distance is LPIPS; the weights are torchvision's VGG16's."""
+    from torchvision.models import VGG16_Weights
+
+    path = weights or downloaded(VGG16_Weights.IMAGENET1K_V1.url, hash_prefix="397923af")
+    try:
+        network = LPIPS(loaded(path, "VGG16's"), heads())
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the weights of torchvision's VGG16") from error
+    return Extractor("lpips", network, 0, "to 256 or less")
+
+
+EXTRACTORS = {"inception": inception, "dinov2": dinov2, "clip": clip, "effnet-lite0": effnet_lite0, "lpips": lpips}
 
 
 def downloaded(url: str, hash_prefix: str, name: str | None = None) -> Path:
@@ -196,7 +211,7 @@ def loaded(path: str | Path, whose: str) -> dict[str, Tensor]:
 
 def padded(images: Tensor, n: int) -> Tensor:
     """Repeat the last image until there are n: a compiled network is compiled for one shape."""
-    if len(images) == n or not images.is_cuda:
+    if len(images) == n:
         return images
     return torch.cat([images, images[-1:].expand(n - len(images), -1, -1, -1)])
 

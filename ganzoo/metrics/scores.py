@@ -19,6 +19,7 @@ from ganzoo.metrics.score import Score
 INCEPTIONS = {"fid": "fd", "kid": "kd"}  # names that mean Inception's features, and what they are a case of
 VERSION = 1  # raise it when the same features would give other scores
 WITHOUT_CLASSES = ("dinov2", "clip")  # extractors that give no logits
+OF_BYTES = ("inception", "dinov2", "clip")  # extractors that take no other images, and so see no small steps
 SUBSETS, SUBSET_SIZE = 100, 1000  # arXiv:1801.01401's code
 SPLITS = 10  # arXiv:1606.03498
 NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # arXiv:1904.06991, arXiv:2002.09797
@@ -100,8 +101,12 @@ def asked(names: Sequence[str], extractor: str) -> list[str]:
         ValueError: an unknown name, one that belongs to Inception asked of another extractor, or `is` of one without classes.
     """
     for name in names:
+        if name == "ppl":
+            raise ValueError("ppl is of a generator, not of images: ganzoo evaluate --checkpoint measures it")
+        if extractor == "lpips":
+            raise ValueError(f"lpips measures ppl alone: for {name} choose another --extractor")
         if name not in METRICS and name not in INCEPTIONS:
-            raise ValueError(f"there is no metric {name}: choose from fid, kid, is, prdc, memorisation, fd, kd")
+            raise ValueError(f"there is no metric {name}: choose from fid, kid, is, prdc, memorisation, fd, kd, ppl")
         if name in INCEPTIONS and extractor != "inception":
             raise ValueError(f"{name} is Inception's: ask {extractor} for {INCEPTIONS[name]}, or choose --extractor inception")
         if name == "is" and extractor in WITHOUT_CLASSES:
@@ -111,6 +116,8 @@ def asked(names: Sequence[str], extractor: str) -> list[str]:
 
 def usual(extractor: str) -> list[str]:
     """What is measured if nothing is asked for."""
+    if extractor == "lpips":
+        return ["ppl"]
     return ["fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
 
 
@@ -131,6 +138,16 @@ def called(score: str, extractor: str) -> str:
     if extractor == "inception":
         return next((name for name, meant in INCEPTIONS.items() if meant == score), score)
     return f"{score}_{extractor.replace('-', '_')}"
+
+
+def refuse_coarse(extractor: str, precision: str | None) -> None:
+    """Raise ValueError if path lengths cannot be measured so: steps are too small for bytes and for 10-bit mantissas."""
+    if extractor in OF_BYTES:
+        raise ValueError(
+            f"{extractor} takes images of bytes, and ppl's differ by less: ask for ppl alone, or take --extractor effnet-lite0"
+        )
+    if precision == "tf32":
+        raise ValueError("ppl's images differ by too little for tf32: leave out --precision, or choose float32")
 
 
 def greater_is_better(score: str) -> bool:

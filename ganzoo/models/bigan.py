@@ -89,7 +89,7 @@ class BiGAN(Duel):
         return self.samples_of(self.encode(x))
 
     @torch.no_grad()
-    def after_turn(self, player: str) -> None:
-        super().after_turn(player)
-        if player == "generator" and self.encoder_average is not None:
+    def after_round(self) -> None:
+        super().after_round()
+        if self.encoder_average is not None:
             self.follow(self.encoder_average, self.encoder)

@@ -82,8 +82,8 @@ class GAN(Duel):
         return {"adversarial": self.cost(logit if self.share is None else losses.top_k(logit, self.share))}
 
     @torch.no_grad()
-    def after_turn(self, player: str) -> None:
-        super().after_turn(player)
-        if player == "generator" and self.share is not None and self.top_k is not None:
+    def after_round(self) -> None:
+        super().after_round()
+        if self.share is not None and self.top_k is not None:
             least, steps = self.top_k
             self.share.fill_(max(least, least ** ((self.global_step + 1) / steps)))  # for the next round

@@ -8,7 +8,7 @@ from torch import Tensor
 from ganzoo.game import Terms
 from ganzoo.growing import GrowingDuel
 from ganzoo.losses import gradient_norm
-from ganzoo.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
+from ganzoo.networks.progressive import ProGANDiscriminator, ProGANGenerator
 
 RATES = {1024: 1.5}
 
@@ -33,8 +33,8 @@ class ProGAN(GrowingDuel):
         ValueError: as `GrowingDuel`.
     """
 
-    default_generator = ProgressiveGenerator
-    default_discriminator = ProgressiveDiscriminator
+    default_generator = ProGANGenerator
+    default_discriminator = ProGANDiscriminator
     gaussian = False  # but on the hypersphere: all z of a direction are one
 
     def __init__(

@@ -124,7 +124,7 @@ def normalised(x: Tensor) -> Tensor:
     return pixel_norm(F.leaky_relu(x, SLOPE))
 
 
-class ProgressiveGenerator(GrowingGenerator):
+class ProGANGenerator(GrowingGenerator):
     """[N, latent_dim] -> [N, *shape]: z, put on the hypersphere, makes 4x4 maps; each level doubles them.
 
     Args:
@@ -167,7 +167,7 @@ class HalvingBlock(nn.Module):
         return x
 
 
-class ProgressiveDiscriminator(Growing):
+class ProGANDiscriminator(Growing):
     """[N, *shape] -> logits [N]: the generator's mirror image; at 4x4 it sees how much the samples of a pass differ.
 
     So real and fake samples must not be mixed in a pass.

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, pixel_norm, precise
 from ganzoo.networks.filters import blurred
-from ganzoo.networks.progressive import GAIN, GrowingGenerator, HalvingBlock, ProgressiveDiscriminator, doubled
+from ganzoo.networks.progressive import GAIN, GrowingGenerator, HalvingBlock, ProGANDiscriminator, doubled
 
 
 def adaptive_instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ class SmoothHalvingBlock(HalvingBlock):
         return blurred(x)
 
 
-class StyleGANDiscriminator(ProgressiveDiscriminator):
+class StyleGANDiscriminator(ProGANDiscriminator):
     """ProGAN's, with maps blurred before they are halved: [N, *shape] -> logits [N]."""
 
     block = SmoothHalvingBlock
