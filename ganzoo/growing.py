@@ -60,6 +60,7 @@ class GrowingDuel(Duel):
         # Exported weights have sizes as strings: JSON's keys are.
         self.batch_sizes = {int(size): batch for size, batch in batch_sizes.items()}
         self.rates = {int(size): rate for size, rate in rates.items()}
+        self.pairs = 1  # of turns in this round
         self.grow()
 
     def growing(self) -> list[Growing]:
@@ -102,6 +103,8 @@ class GrowingDuel(Duel):
         return super().rate(step) * at_size(self.rates, 4 << self.level, 1.0)
 
     def before_round(self, batches: list[Batch], optimizers: dict[str, torch.optim.Optimizer]) -> None:
+        super().before_round(batches, optimizers)
+        self.pairs = len(batches[0][0]) // self.part(len(batches[0][0]))
         images = sum(len(batch[0]) for batch in batches) * self.trainer.world_size
         now, before = self.stage(self.images_seen), self.stage(self.images_seen - images)
         if (floor(now), ceil(now)) != (floor(before), ceil(before)):

@@ -483,10 +483,16 @@ def test_rates_follow_the_size():
     assert rates == {8: 1, 16: 1, 32: 1, 64: 1, 128: 1.5, 256: 2, 512: 3, 1024: 3}
 
 
-def test_stylegans_average_is_half_new_after_ten_thousand_images(fit):
-    game = small(ganzoo.StyleGAN, batch_sizes={4: 4})
-    fit(game, max_steps=1)
-    assert game.memory() == 0.5 ** (4 / 10_000), "of each turn's images"
+def test_averages_do_not_depend_on_the_parts(fit):
+    """StyleGAN's is half new after ten thousand images; ProGAN's keeps 0.999 in each turn."""
+    for part in (8, 4):
+        stylegan, progan = (small(variant, batch_sizes={4: part}) for variant in (ganzoo.StyleGAN, ganzoo.ProGAN))
+        fit(stylegan, max_steps=1)
+        fit(progan, max_steps=1)
+        assert stylegan.memory() == 0.5 ** (8 / 10_000)
+        assert progan.memory() == pytest.approx((2 / 11) ** (8 / part)), "early on it is less"
+        progan.average_decay = 0.1
+        assert progan.memory() == pytest.approx(0.1 ** (8 / part))
     assert small(ganzoo.StyleGAN, average_decay=None).average is None
 
 

@@ -379,7 +379,7 @@ def test_defaults_of_the_growing():
         group = optimizer.param_groups[0]
         assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.0, 0.99), 1e-8)
     assert (progan.penalty, progan.drift, progan.average_decay, progan.latent_dim) == (10, 1e-3, 0.999, 512)
-    assert (stylegan.penalty, stylegan.average_half_life_images, stylegan.latent_dim) == (10, 10_000, 512)
+    assert (stylegan.penalty, stylegan.average_half_life_kimg, stylegan.latent_dim) == (10, 10, 512)
     assert (progan.level, stylegan.level) == (0, 1), "4x4 and 8x8"
     assert (progan.stabilise, progan.fade) == (stylegan.stabilise, stylegan.fade) == (600_000, 600_000)
     generator = inspect.signature(ganzoo.StyleGANGenerator).parameters

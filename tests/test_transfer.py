@@ -12,6 +12,7 @@ from torch import nn
 import ganzoo
 from ganzoo.__main__ import main
 from ganzoo.duel import Duel
+from ganzoo.growing import GrowingDuel
 from ganzoo.listing import variants
 from ganzoo.transfer import take
 
@@ -151,7 +152,8 @@ def test_frozen_layers_stay_and_all_others_learn(variant, fit):
     torch.manual_seed(0)
     norm = "spectral" if variant is ganzoo.ProjectionGAN else "none"
     kind = partial(ganzoo.DCGANDiscriminator, width=8, norm=norm)
-    game = of_digits(variant, discriminator=kind, freeze_discriminator=1, lecam=0.1 if variant.one_logit else 0.0)
+    other = {} if issubclass(variant, GrowingDuel) else {"discriminator": kind}
+    game = of_digits(variant, **other, freeze_discriminator=1, lecam=0.1 if variant.one_logit else 0.0)
     before = {name: weight.detach().clone() for name, weight in game.named_parameters()}
     frozen = {name for name, weight in game.named_parameters() if not weight.requires_grad and not name.startswith("average.")}
     network = next(module for module in game.discriminator.modules() if hasattr(module, "stages"))

@@ -22,12 +22,13 @@ class ProGAN(GrowingDuel):
         penalty: lambda of WGAN-GP.
         drift: weight of E D(x)^2, which keeps D's scores near zero (appendix A.1).
         lr, betas: Adam's.
-        average_decay: of the generator's weight average (evaluation's G in the paper), for each turn of G.
+        average_decay: of the generator's weight average, which the paper evaluates, for each turn of G.
         stabilise_kimg, fade_kimg, batch_sizes, rates: as in the authors' later code, its preset for one device. The paper
             has 800 and 800, batches of 16, from 256x256 on 14, 6 and 3, and one learning rate.
 
-    Differences from the paper: no classes; the norm of D's gradient aims at 1 always, not at 750 as for CIFAR-10. In round t
-    the average's decay is at most (1 + t) / (10 + t). Level, share and rates change between rounds, not within one.
+    Differences from the paper: no classes; the norm of D's gradient aims at 1 always, not at 750 as for CIFAR-10. Level, share
+    and rates change between rounds, not within one, and the average moves once a round, by as much as in all its turns; in
+    round t its decay for a turn is at most (1 + t) / (10 + t).
 
     Raises:
         ValueError: as `GrowingDuel`.
@@ -68,3 +69,6 @@ class ProGAN(GrowingDuel):
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         return {"adversarial": -self.discriminator(self.fake(len(real))).mean()}
+
+    def memory(self) -> float:
+        return super().memory() ** self.pairs

@@ -24,8 +24,8 @@ class StyleGAN(Styled, GrowingDuel):
         penalty: gamma of R1 (appendix C).
         first_size: of the images at first (appendix C).
         lr, betas: Adam's; `rates` multiply lr from 128x128 on.
-        average_half_life_images: images of D after which half of the weight average is new.
-        average_decay: at most this share of the average is kept at a time; None: no average.
+        average_half_life_kimg: thousands of images after which half of the weight average is new.
+        average_decay: at most this share of the average is kept in a round; None: no average.
         batch_sizes: the authors' code's on one device; the paper has more devices and batches of 256 down to 32.
 
     Defaults are the authors' code's for FFHQ, configuration F of table 1.
@@ -50,15 +50,15 @@ class StyleGAN(Styled, GrowingDuel):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.0, 0.99),
         rates: dict[int, float] = RATES,
-        average_half_life_images: int = 10_000,
+        average_half_life_kimg: float = 10.0,
         average_decay: float | None = 1.0,
         **duel: Any,
     ) -> None:
         super().__init__(
             first_size=first_size, rates=rates, latent_dim=latent_dim, lr=lr, betas=betas, average_decay=average_decay, **duel
         )
-        self.penalty, self.average_half_life_images = penalty, average_half_life_images
-        self.kept = 0.0  # of the weight average, at each of G's turns in this round
+        self.penalty, self.average_half_life_kimg = penalty, average_half_life_kimg
+        self.kept = 0.0  # of the weight average, this round
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-E log D(x) - E log(1 - D(G(z))) + gamma/2 E ||grad D(x)||^2."""
@@ -79,8 +79,8 @@ class StyleGAN(Styled, GrowingDuel):
 
     def before_round(self, batches: list[Batch], optimizers: dict[str, torch.optim.Optimizer]) -> None:
         super().before_round(batches, optimizers)
-        images = len(batches) * self.part(len(batches[0][0])) * self.trainer.world_size
-        self.kept = kept(images, self.average_half_life_images)
+        images = sum(len(batch[0]) for batch in batches) * self.trainer.world_size
+        self.kept = kept(images, 1000 * self.average_half_life_kimg)
 
     def memory(self) -> float:
         assert self.average_decay is not None

@@ -206,6 +206,11 @@ class ProGANDiscriminator(Growing):
         h = F.leaky_relu(self.convolution(self.stddev(h)), SLOPE)
         return F.leaky_relu(self.linear(h.flatten(1)), SLOPE)
 
+    @property
+    def stages(self) -> list[list[nn.Module]]:
+        """The first layer and each block of the whole network, from the image on: what can be frozen."""
+        return [[self.from_rgb[-1]], *([block] for block in reversed(self.blocks))]
+
     def maps(self, level: int, image: Tensor) -> Tensor:
         """Of an image of the level's size: [N, C, S, S] -> [N, channels, S, S]."""
         return F.leaky_relu(self.from_rgb[level](image), SLOPE)
