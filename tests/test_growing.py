@@ -445,7 +445,8 @@ def test_resumes_exactly_wherever_it_was(variant, stop, fit, tmp_path):
 
 @VARIANTS
 def test_samples_come_back_as_far_as_they_have_grown(variant, fit, tmp_path):
-    game = of_digits(variant, stabilise_kimg=0.02, fade_kimg=0.03, average_decay=0.9)
+    tables = {"batch_sizes": {4: 4}, "rates": {8: 0.5}}  # which become JSON
+    game = of_digits(variant, stabilise_kimg=0.02, fade_kimg=0.03, average_decay=0.9, **tables)
     fit(game, max_steps=4).save_checkpoint(tmp_path / "x.ckpt")
     assert (game.average.level, game.average.alpha.item()) == (1, pytest.approx(0.4))
     (tmp_path / "x.safetensors").write_bytes(exported(read(tmp_path / "x.ckpt")))
@@ -453,6 +454,7 @@ def test_samples_come_back_as_far_as_they_have_grown(variant, fit, tmp_path):
     for name in ("x.ckpt", "x.safetensors"):
         again = ganzoo.load(tmp_path / name)
         assert {(network.level, network.alpha.item()) for network in again.growing()} == {(1, game.average.alpha.item())}
+        assert (again.part(8), again.rate(0)) == (4, 0.5)
         again.to(memory_format=torch.channels_last)
         assert torch.equal(again.samples_of(z), samples)
     assert not any("alpha" in name or "level" in name for name in game.state_dict())
@@ -521,6 +523,14 @@ def test_the_held_out_loss_takes_any_batch(fit):
     trainer(limit_val_batches=100).validate(game, data, verbose=False)
 
 
+@VARIANTS
+def test_opinions_are_of_images_as_sharp_as_in_training(variant):
+    game = small(variant).eval()
+    real = torch.randn(4, *TINY)
+    torch.testing.assert_close(game.opinions(real)[0], game.discriminator(game.faded(real)))
+    assert torch.equal(game.faded(real), enlarged(reduced(real, 2), 2))
+
+
 # --- mistakes ---
 
 
@@ -537,6 +547,11 @@ def test_the_held_out_loss_takes_any_batch(fit):
 def test_mistakes_are_told(arguments, message):
     with pytest.raises(ValueError, match=message):
         small(ganzoo.ProGAN, **arguments)
+
+
+def test_stylegans_generator_has_styles():
+    with pytest.raises(ValueError, match="ProGANGenerator knows no styles: choose StyleGANGenerator"):
+        small(ganzoo.StyleGAN, generator=partial(ganzoo.ProGANGenerator, width=4))
 
 
 def test_no_time_is_needed_where_nothing_grows():

@@ -59,7 +59,8 @@ class ProGAN(GrowingDuel):
         with torch.no_grad():
             fake = self.fake(len(real))
         real_score, fake_score = self.discriminator(real), self.discriminator(fake)  # apart: D compares samples of a pass
-        between = torch.lerp(real, fake, torch.rand(len(real), 1, 1, 1, device=real.device))  # x_hat
+        # x_hat, of the full size at all levels, as in the authors' code: a pixel of 4x4 is many, and its gradient's norm less.
+        between = torch.lerp(real, fake, torch.rand(len(real), 1, 1, 1, device=real.device))
         return {
             "real": -real_score.mean(),
             "fake": fake_score.mean(),

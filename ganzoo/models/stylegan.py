@@ -34,7 +34,7 @@ class StyleGAN(Styled, GrowingDuel):
     has the average of its mean of w too. Level, share and rates change between rounds, not within one.
 
     Raises:
-        ValueError: as `GrowingDuel`.
+        ValueError: as `GrowingDuel`; a generator without styles.
     """
 
     default_generator = StyleGANGenerator
@@ -59,6 +59,8 @@ class StyleGAN(Styled, GrowingDuel):
         )
         self.penalty, self.average_half_life_kimg = penalty, average_half_life_kimg
         self.kept = 0.0  # of the weight average, this round
+        if not hasattr(self.generator, "synthesis"):
+            raise ValueError(f"{type(self.generator).__name__} knows no styles: choose StyleGANGenerator")
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """-E log D(x) - E log(1 - D(G(z))) + gamma/2 E ||grad D(x)||^2."""

@@ -31,10 +31,11 @@ class StyleMapping(nn.Module):
         self.layers = nn.ModuleList(EqualisedLinear(n, w_dim, gain=GAIN, rate=rate) for n in inputs)
 
     def forward(self, z: Tensor) -> Tensor:
-        w = pixel_norm(z)
-        for layer in self.layers:
-            w = F.leaky_relu(layer(w), SLOPE)
-        return w
+        with torch.autocast(z.device.type, enabled=False):  # w is worth float32
+            w = pixel_norm(z)
+            for layer in self.layers:
+                w = F.leaky_relu(layer(w), SLOPE)
+            return w
 
 
 class Styling(nn.Module):
@@ -131,7 +132,7 @@ class StyleGANGenerator(GrowingGenerator):
         styles = w[:, None].expand(-1, self.styles, -1)
         if self.training:
             with torch.no_grad():
-                self.mean_w.lerp_(w.float().mean(0), 1 - self.mean_decay)
+                self.mean_w.lerp_(w.mean(0), 1 - self.mean_decay)
             styles = self.mixed(styles, self.mapping(torch.randn_like(z)))
         return self.synthesis(styles)
 
