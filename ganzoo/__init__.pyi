@@ -1,3 +1,4 @@
+from .ada import AdaptiveAugment as AdaptiveAugment
 from .augment import Augmentation as Augmentation
 from .augment import DiffAugment as DiffAugment
 from .callbacks.budget import Budget as Budget
@@ -68,6 +69,7 @@ from .networks.conditional import ProjectionDiscriminator as ProjectionDiscrimin
 from .networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from .networks.dcgan import DCGANGenerator as DCGANGenerator
 from .networks.front import Front as Front
+from .networks.front import Listener as Listener
 from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.joint import Encoder as Encoder
 from .networks.joint import JointDiscriminator as JointDiscriminator
