@@ -29,11 +29,12 @@ class AdaptiveAugment(Augmentation, Listener):
     Args:
         policy: what is done, in this order: `blit` (flip, quarter turns, whole-pixel shift), `geom` (scale, rotation,
             stretch, shift), `color` (brightness, contrast, inverted lightness, hue, saturation), `filter` (four octaves
-            louder or softer), `noise`, `cutout`. The default is the paper's choice for most data (section 3, figure 4).
+            louder or softer), `noise`, `cutout`. The default is the paper's choice (section 2.3, figure 4).
         target: of r_t; None: p stays.
         p: at first.
         interval_steps: rounds after which p moves.
-        kimg: thousands of real images in which p rises from 0 to 1, or falls.
+        kimg: thousands of real images in which p rises from 0 to 1, or falls; 100 in the authors' runs that begin with the
+            weights of another.
         translation: farthest whole-pixel shift, as a share of the side.
         scale, stretch: standard deviations of their binary logarithms.
         rotation: largest angle, as a share of half a turn.
@@ -103,8 +104,9 @@ class AdaptiveAugment(Augmentation, Listener):
         self.register_buffer("p", torch.tensor(float(p)))
         for name in ("r", "signs", "logits", "images"):
             self.register_buffer(name, torch.zeros(()))
-        for axis, side in zip(AXES, shape[1:], strict=True):
-            for kind, of in (("upsampled", upsampling), ("downsampled", downsampling), ("bands", band_filters)):
+        geom = {"upsampled": upsampling, "downsampled": downsampling} if "geom" in policy else {}
+        for kind, of in (geom | ({"bands": band_filters} if "filter" in policy else {})).items():
+            for axis, side in zip(AXES, shape[1:], strict=True):
                 # Whole numbers, because floating buffers are averaged over devices, and constants would not stay constant.
                 self.register_buffer(f"{kind}_{axis}", (of(side) / UNIT).round().long(), persistent=False)
 
@@ -146,7 +148,7 @@ class AdaptiveAugment(Augmentation, Listener):
         return torch.where(touched.view(-1, 1, 1, 1), bent, x)
 
     def resampled(self, x: Tensor, inverse: Tensor, shift: Tensor) -> Tensor:
-        """Images that show at a place, seen from the middle, what they had at inverse [N, 2, 2] (place - shift), in (x, y).
+        """Images that show at a place, (x, y) from the middle, what they had at inverse [N, 2, 2] (place - shift).
 
         The shift [N, 2] is a share of (width, height). Twice as many samples, bilinear between them, half as many again: sharp
         but without aliasing. In TF32, the default inside a round on CUDA, an error of up to a thousandth.
@@ -211,10 +213,8 @@ class AdaptiveAugment(Augmentation, Listener):
             total.zero_()
 
     def logged(self) -> Terms:
-        of = (
-            {"augment_p": self.p.clone()} if self.target is None else {"augment_p": self.p.clone(), "augment_r": self.r.clone()}
-        )
-        return super().logged() | of
+        names = ("p",) if self.target is None else ("p", "r")
+        return super().logged() | {f"augment_{name}": self.get_buffer(name).clone() for name in names}
 
 
 def normal(x: Tensor, *more: int) -> Tensor:
