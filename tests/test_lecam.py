@@ -60,7 +60,7 @@ def test_it_is_one_term_of_the_discriminators_loss():
     game.discriminator.forward = type(game.discriminator).forward.__get__(game.discriminator)
     answers = iter([torch.tensor(REAL, requires_grad=True), torch.tensor(FAKE, requires_grad=True)])
     game.discriminator.discriminator.forward = lambda x: next(answers)
-    terms = game.discriminator.regularised(game.discriminator_loss)(torch.zeros(2, 2))
+    terms = game.discriminator.overheard(game.discriminator_loss)(torch.zeros(2, 2))
     assert set(terms) == {"real", "fake", "lecam"}
     assert terms["lecam"].item() == pytest.approx(0.3 * ((3.25**2 + 0.25**2) / 2 + 3.5**2 / 2), rel=1e-5)
     assert game.discriminator.heard is None, "no tensor is kept"
