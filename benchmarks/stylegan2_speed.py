@@ -4,7 +4,7 @@
     python benchmarks/stylegan2_speed.py --size 16 --rounds 16 --narrow               # a try on a CPU
 
 NVlabs/stylegan2-ada-pytorch's README: 21.6 to 24.2 sec/kimg and 5.0 GB at 256 x 256 on one V100 with --cfg=auto, which is
-configs/stylegan2_folder_256.yaml, and ADA. Another GPU is not a V100, so theirs is scaled by how fast the two multiply
+configs/stylegan2_folder_256.yaml. Another GPU is not a V100, so theirs is scaled by how fast the two multiply
 matrices: a V100's tensor cores do 125 Tflop/s in fp16 by its data sheet, this device what is measured here, in bf16:
 
     ratio = (theirs * 125 Tflop/s / measured Tflop/s) / ours         1 or more: at least as good a use of the device
@@ -69,14 +69,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=40 * CYCLE)
-    parser.add_argument("--ada", action="store_true", help="with ADA's augmentation, as theirs")
+    parser.add_argument("--plain", action="store_true", help="without ADA")
     parser.add_argument("--narrow", action="store_true", help="networks of a few channels")
     given = parser.parse_args()
     options = [
         *("--config=stylegan2_folder_256.yaml", "--data=stylegan2_speed.Noise", f"--data.size={given.size}"),
         *("--data.batch_size=16", f"--trainer.max_steps={2 * CYCLE + given.rounds // CYCLE * CYCLE}"),
         *("--trainer.callbacks=stylegan2_speed.Cycles", "--samples.every_steps=1000000", "--watch.every_steps=1000000"),
-        *(["--model.augment=AdaptiveAugment"] if given.ada else []),
+        *(["--model.augment=null"] if given.plain else []),
     ]
     if given.narrow:
         for player in ("generator", "discriminator"):
@@ -93,7 +93,7 @@ def main() -> None:
                 "device": device,
                 "torch": torch.__version__,
                 "size": given.size,
-                "ada": given.ada,
+                "ada": not given.plain,
                 "sec_per_kimg": round(of.seconds, 3),
                 "memory_GB": round(of.memory / 1e9, 2),
                 "measured_Tflops": round(flops / 1e12, 1),

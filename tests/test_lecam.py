@@ -70,8 +70,8 @@ def test_it_is_one_term_of_the_discriminators_loss():
 def test_a_loss_passes_real_samples_first_and_then_as_many_fakes(variant):
     torch.manual_seed(0)
     game = of_digits(variant, lecam=0.3)
-    turns = {player: (loss, batch) for player, loss, batch in a_round(game, variant)}
-    loss, batch = turns["discriminator"]
+    turns = {loss.__name__: (loss, batch) for _, loss, batch in a_round(game, variant)}  # penalties may have turns of their own
+    loss, batch = turns["discriminator_loss"]
     made, passed = [], []
     generator, inner = game.generator.forward, game.discriminator.discriminator.forward
     game.generator.forward = lambda *z: (made.append(generator(*z)), made[-1])[1]
@@ -82,7 +82,7 @@ def test_a_loss_passes_real_samples_first_and_then_as_many_fakes(variant):
     assert terms["lecam"].isfinite()
     assert terms["lecam"] > 0
     assert game.discriminator.t == 1
-    loss, batch = turns["generator"]
+    loss, batch = turns["generator_loss"]
     assert "lecam" not in game.move("generator", loss, batch)[0]
     assert game.discriminator.t == 1, "D's turns alone"
 

@@ -76,8 +76,10 @@ class Listener(Front):
         def both(*batch: Tensor) -> Terms:
             self.heard = []
             terms = inner(*batch)
-            real, fake = self.heard[:2]
-            self.heard = None
+            heard, self.heard = self.heard, None
+            if len(heard) < 2:  # the turn of a penalty alone
+                return terms
+            real, fake = heard[:2]
             return terms | self.told(real, fake, images=len(batch[0]))
 
         return both
