@@ -1,3 +1,4 @@
+from .ada import AdaptiveAugment as AdaptiveAugment
 from .augment import Augmentation as Augmentation
 from .augment import DiffAugment as DiffAugment
 from .callbacks.budget import Budget as Budget
@@ -76,6 +77,7 @@ from .networks.equalised import MinibatchStddev as MinibatchStddev
 from .networks.filters import SmoothDownsampling as SmoothDownsampling
 from .networks.filters import SmoothUpsampling as SmoothUpsampling
 from .networks.front import Front as Front
+from .networks.front import Listener as Listener
 from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.joint import Encoder as Encoder
 from .networks.joint import JointDiscriminator as JointDiscriminator

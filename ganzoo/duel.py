@@ -42,16 +42,16 @@ class Duel(Game):
         instance_noise: standard deviation of Gaussian noise on all that the discriminator sees, and the round in which,
             falling linearly, it reaches zero (`InstanceNoise`); None for no noise.
         historical_averaging: weight of ||theta - 1/t sum_i theta_i||^2 in both players' losses (`HistoricalAverage`).
-        augment: class of what changes the images that the discriminator sees (`DiffAugment`); None for nothing. Noise comes
-            after it, so that no pixel is without, in holes neither, and all have the same.
+        augment: class of what changes the images that the discriminator sees (`DiffAugment`, `AdaptiveAugment`); None for
+            nothing. Noise comes after it, so that no pixel is without, in holes neither, and all have the same.
         lecam: weight of LeCam's regularisation in the discriminator's loss (`LeCam`).
         init_from: a checkpoint, or exported weights, of another run: a new one begins with all weights that fit
             (`ganzoo.transfer`). Reloading does not need it.
         freeze_discriminator: so many of the discriminator's lower layers, or blocks, do not learn (FreezeD, `freeze`).
 
     Raises:
-        ValueError: augmentation of anything but images; LeCam where the discriminator has no logit for each sample; more
-            layers to freeze than there are.
+        ValueError: augmentation of anything but images; LeCam, or augmentation that adapts itself, where the discriminator has
+            no logit for each sample; more layers to freeze than there are.
     """
 
     default_generator: GeneratorClass = DCGANGenerator
@@ -91,10 +91,10 @@ class Duel(Game):
             self.discriminator = InstanceNoise(self.discriminator, *instance_noise)
         if augment is not None:
             self.discriminator = augment(self.discriminator, self.shape)
-        if lecam and not self.one_logit:
-            raise ValueError(f"{type(self).__name__}'s discriminator has no one logit for each sample: leave out --model.lecam")
         if lecam:
             self.discriminator = LeCam(self.discriminator, lecam)
+        if isinstance(self.discriminator, Front) and not self.one_logit:
+            self.discriminator.refuse_no_logit(type(self).__name__)
         self.init_from = init_from
         self.minibatches = self.discriminator_steps = discriminator_steps
         self.lr = {"generator": lr, "discriminator": lr if discriminator_lr is None else discriminator_lr}
@@ -123,15 +123,14 @@ class Duel(Game):
 
     def move(self, player: str, loss: Loss, batch: Batch) -> tuple[Terms, list[Tensor | None]]:
         """The variant's loss and, whichever it is, the penalties that are on."""
-        if player == "discriminator" and isinstance(self.discriminator, LeCam):
-            loss = self.discriminator.regularised(loss)
-        if player not in self.history:
-            return super().move(player, loss, batch)
+        front = self.discriminator if player == "discriminator" and isinstance(self.discriminator, Front) else None
+        moved = loss if front is None else front.overheard(loss)
 
         def penalised(*batch: Tensor) -> Terms:
-            return loss(*batch) | {"history": self.historical_averaging * self.history[player](self.players()[player])}
+            return moved(*batch) | {"history": self.historical_averaging * self.history[player](self.players()[player])}
 
-        return super().move(player, penalised, batch)
+        terms, gradients = super().move(player, penalised if player in self.history else moved, batch)
+        return terms if front is None else terms | front.logged(), gradients
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr[player], betas=self.betas, fused=True)

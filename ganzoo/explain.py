@@ -19,6 +19,11 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
+    def parse_args(self, args: Any = None, *more: Any, **how: Any) -> Any:
+        """jsonargparse hands the null of a network's argument (--model.augment.target null) on as Python writes it."""
+        inner = not self.exit_on_error and args is not None
+        return super().parse_args([re.sub("=None$", "=null", arg) for arg in args] if inner else args, *more, **how)
+
     def link_data_to_model(self) -> None:
         """The data say what a game's samples are."""
         for name in ("shape", "classes"):

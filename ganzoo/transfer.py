@@ -82,7 +82,7 @@ def freeze(discriminator: nn.Module, stages: int) -> None:
     network = next((module for module in discriminator.modules() if hasattr(module, "stages")), None)
     if network is None:
         raise ValueError(
-            "freeze_discriminator counts the lower layers of a DCGANDiscriminator or a ResNetDiscriminator: choose one of them"
+            "freeze_discriminator counts the lower layers of a convolutional network, such as DCGANDiscriminator: choose one"
         )
     lower: list[list[nn.Module]] = network.stages  # type: ignore[assignment]
     if not 0 <= stages <= len(lower):

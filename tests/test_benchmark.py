@@ -184,16 +184,17 @@ def test_cifar10_as_jpeg_has_its_own_suite(tmp_path):
     assert {run.data for run in runs} == {"cifar10-jpeg"}
 
 
-def test_small_data_names_one_variant_four_times(tmp_path):
+def test_small_data_names_one_variant_five_times(tmp_path):
     for i in range(4):
         Image.new("RGB", (32, 32)).save(tmp_path / f"{i}.png")
     suite = str(REPOSITORY / "benchmarks" / "small_data.yaml")
     runs = read(suite, ["--data.root", str(tmp_path), "--data.val_root", str(tmp_path), "--data.limit", "2"]).runs()
-    assert len({run.name for run in runs}) == len(runs) == 12
+    assert len({run.name for run in runs}) == len(runs) == 15
     by_name = {run.variant: run.config["model"] for run in runs}
     assert {model["class_path"] for model in by_name.values()} == {"DCGAN"}
     assert by_name["DCGAN + both"]["init_args"]["lecam"] == 0.3
     assert "augment" not in by_name["DCGAN"]["init_args"]
+    assert by_name["DCGAN + ADA"]["init_args"]["augment"]["class_path"].endswith("AdaptiveAugment")
     assert all(run.config["data"]["init_args"]["limit"] == 2 for run in runs)
 
 

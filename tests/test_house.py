@@ -16,6 +16,7 @@ FILES = sorted(path for path in HOUSE.rglob("*.py") if path.name != "__init__.py
 ALLOWED = {
     "networks": set(),
     "augment": {"networks"},
+    "ada": {"augment", "networks"},
     "losses": set(),
     "recipe": set(),
     "pictures": set(),
@@ -63,7 +64,7 @@ ALLOWED = {
     "evaluation": {"game", "pictures", "data", "metrics"},
     "paths": {"evaluation", "game", "metrics", "precision", "walks"},
 }
-LIGHTNING_FREE = {"precision", "networks", "augment", "losses", "recipe", "pictures", "metrics"}
+LIGHTNING_FREE = {"precision", "networks", "augment", "ada", "losses", "recipe", "pictures", "metrics"}
 
 
 def part(path: Path) -> str:

@@ -60,7 +60,7 @@ def test_it_is_one_term_of_the_discriminators_loss():
     game.discriminator.forward = type(game.discriminator).forward.__get__(game.discriminator)
     answers = iter([torch.tensor(REAL, requires_grad=True), torch.tensor(FAKE, requires_grad=True)])
     game.discriminator.discriminator.forward = lambda x: next(answers)
-    terms = game.discriminator.regularised(game.discriminator_loss)(torch.zeros(2, 2))
+    terms = game.discriminator.overheard(game.discriminator_loss)(torch.zeros(2, 2))
     assert set(terms) == {"real", "fake", "lecam"}
     assert terms["lecam"].item() == pytest.approx(0.3 * ((3.25**2 + 0.25**2) / 2 + 3.5**2 / 2), rel=1e-5)
     assert game.discriminator.heard is None, "no tensor is kept"
@@ -70,8 +70,8 @@ def test_it_is_one_term_of_the_discriminators_loss():
 def test_a_loss_passes_real_samples_first_and_then_as_many_fakes(variant):
     torch.manual_seed(0)
     game = of_digits(variant, lecam=0.3)
-    turns = {player: (loss, batch) for player, loss, batch in a_round(game, variant)}
-    loss, batch = turns["discriminator"]
+    turns = {loss.__name__: (loss, batch) for _, loss, batch in a_round(game, variant)}  # penalties may have turns of their own
+    loss, batch = turns["discriminator_loss"]
     made, passed = [], []
     generator, inner = game.generator.forward, game.discriminator.discriminator.forward
     game.generator.forward = lambda *z: (made.append(generator(*z)), made[-1])[1]
@@ -83,7 +83,7 @@ def test_a_loss_passes_real_samples_first_and_then_as_many_fakes(variant):
     assert terms["lecam"].isfinite()
     assert terms["lecam"] > 0
     assert game.discriminator.t == 1
-    loss, batch = turns["generator"]
+    loss, batch = turns["generator_loss"]
     assert "lecam" not in game.move("generator", loss, batch)[0]
     assert game.discriminator.t == 1, "D's turns alone"
 

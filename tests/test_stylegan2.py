@@ -292,7 +292,6 @@ def test_classes_reach_both_networks():
     ("arguments", "says"),
     [
         ({"generator": ganzoo.DCGANGenerator}, "choose StyleGAN2Generator"),
-        ({"discriminator": ganzoo.DCGANDiscriminator}, "choose StyleGAN2Generator"),
         ({"generator": ganzoo.DCGANGenerator, "conditional": False}, "knows no styles: choose StyleGAN2Generator"),
         ({"discriminator": ganzoo.DCGANDiscriminator, "conditional": False}, "batch normalisation"),
     ],
@@ -302,8 +301,9 @@ def test_other_networks_are_refused(arguments, says):
         game(**arguments)
 
 
-def test_any_discriminator_will_do_without_classes(fit):
-    duel = game(conditional=False, discriminator=partial(ganzoo.DCGANDiscriminator, norm="none"))
+@pytest.mark.parametrize("conditional", [False, True])
+def test_any_discriminator_of_single_samples_will_do(fit, conditional):
+    duel = game(conditional=conditional, discriminator=partial(ganzoo.DCGANDiscriminator, norm="none"))
     fit(duel)
     assert all(term.isfinite() for term in duel.terms.values())
 

@@ -31,6 +31,7 @@ TECHNIQUES = {
     "instance noise": (ganzoo.LSGAN, {"instance_noise": (0.5, 6)}),
     "top-k": (ganzoo.DCGAN, {"top_k": (0.5, 6)}),
     "augmentation": (ganzoo.DCGAN, {"augment": ganzoo.DiffAugment}),
+    "adaptive augmentation": (ganzoo.DCGAN, {"augment": partial(ganzoo.AdaptiveAugment, p=0.5, kimg=1)}),
     "LeCam": (ganzoo.DCGAN, {"lecam": 0.3}),
     "augmentation, noise and LeCam with a gradient penalty": (
         ganzoo.WGANGP,

@@ -145,6 +145,18 @@ def test_stages():
     assert [len(stage) for stage in dcgan.stages] == [2, 3, 3], "LeakyReLU, and batch normalisation from the second on"
     resnet = ganzoo.ResNetDiscriminator((3, 32, 32), width=4)
     assert [stage[0] for stage in resnet.stages] == list(resnet.blocks)
+    biggan = ganzoo.BigGANDiscriminator((3, 64, 64), width=4)
+    assert [type(stage[0]).__name__ for stage in biggan.stages] == [
+        "Block",
+        "SelfAttention",
+        "Block",
+        "Block",
+        "Block",
+        "Block",
+    ]
+    r3gan = ganzoo.R3GANDiscriminator((3, 16, 16), width=8)
+    assert [len(stage) for stage in r3gan.stages] == [4, 3, 2], "the first layer, two blocks, and the way to the next size"
+    assert [layer for stage in r3gan.stages for layer in stage] == list(r3gan.layers[:-1])
 
 
 @pytest.mark.parametrize("variant", [v for v in variants() if v is not ganzoo.BEGAN], ids=lambda variant: variant.__name__)
@@ -176,7 +188,7 @@ def test_what_cannot_be_frozen_is_refused():
         new(freeze_discriminator=3)
     with pytest.raises(ValueError, match="not -1"):
         new(freeze_discriminator=-1)
-    with pytest.raises(ValueError, match=r"^freeze_discriminator counts the lower layers of a DCGANDiscriminator or"):
+    with pytest.raises(ValueError, match=r"^freeze_discriminator counts the lower layers of a convolutional network"):
         ganzoo.GAN(shape=TINY, freeze_discriminator=1)
 
 

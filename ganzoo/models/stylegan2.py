@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Batch, Terms, Turn
 from ganzoo.losses import cross_entropy, gradient_norm, non_saturating, refuse_tied_samples
-from ganzoo.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator, knowing_classes
+from ganzoo.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator, knowing_classes, told_classes
 from ganzoo.schedules import kept
 from ganzoo.styles import Styled
 
@@ -37,14 +37,14 @@ class StyleGAN2(Styled, ConditionalDuel):
     uniformly; in evaluation mode the noise is always the same.
 
     Raises:
-        ValueError: networks that are not StyleGAN2's; a discriminator with batch normalisation.
+        ValueError: a generator without styles; a discriminator with batch normalisation.
     """
 
     needs_classes = False
     default_generator = StyleGAN2Generator
     default_discriminator = StyleGAN2Discriminator
     conditional_generator = staticmethod(knowing_classes)
-    conditional_discriminator = staticmethod(knowing_classes)
+    conditional_discriminator = staticmethod(told_classes)
     mean_length: Tensor
 
     def __init__(

@@ -184,6 +184,11 @@ class BigGANDiscriminator(nn.Module):
         """What the last layer sees: [N, *shape] -> [N, features]."""
         return F.relu(self.blocks(x).float()).sum((2, 3))
 
+    @property
+    def stages(self) -> list[list[nn.Module]]:
+        """Each block, from the image on, and self-attention by itself: what can be frozen."""
+        return [[block] for block in self.blocks]
+
 
 def projecting(kind: DiscriminatorClass, classes: int, shape: tuple[int, ...]) -> ProjectionDiscriminator:
     """The projection discriminator, V orthogonal at first too.

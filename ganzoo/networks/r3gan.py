@@ -180,6 +180,16 @@ class R3GANDiscriminator(nn.Module):
         """What the last layer sees: [N, features]."""
         return self.layers(x)
 
+    @property
+    def stages(self) -> list[list[nn.Module]]:
+        """The layers at each size, from the image on: what can be frozen."""
+        sizes: list[list[nn.Module]] = [[]]
+        for layer in self.layers[:-1]:
+            sizes[-1].append(layer)
+            if isinstance(layer, SmoothDownsampling):
+                sizes.append([])
+        return sizes
+
 
 class EmbeddingGenerator(nn.Module):
     """G(z, y) of any generator, which is given z and a learned vector of the class y, as long as z, as one vector."""

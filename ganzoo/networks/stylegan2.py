@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.conditional import one_hot
+from ganzoo.networks.conditional import ProjectionDiscriminator, one_hot
 from ganzoo.networks.equalised import EqualisedConv2d, EqualisedLinear, MinibatchStddev, activated, pixel_norm
 from ganzoo.networks.filters import SmoothDownsampling, SmoothUpsampling, boxed
 from ganzoo.networks.layers import square_size
@@ -22,21 +22,32 @@ def widths(size: int, base: int, most: int) -> list[int]:
     return [min(base >> i, most) for i in range(2, size.bit_length())]
 
 
-def knowing_classes(kind: Callable[..., nn.Module], classes: int, *given: Any) -> nn.Module:
-    """A network that takes the classes itself.
+def knowing_classes(kind: Callable[..., nn.Module], classes: int, latent_dim: int, shape: tuple[int, ...]) -> nn.Module:
+    """A generator that takes the classes itself.
 
     Raises:
         ValueError: it does not.
     """
+    if (generator := with_classes(kind, classes, latent_dim, shape)) is None:
+        raise ValueError(
+            "StyleGAN2's generator takes the classes itself: choose StyleGAN2Generator, or --model.conditional false"
+        )
+    return generator
+
+
+def told_classes(kind: Callable[..., nn.Module], classes: int, shape: tuple[int, ...]) -> nn.Module:
+    """A discriminator that takes the classes itself, as StyleGAN2's; any other one becomes a projection discriminator."""
+    return with_classes(kind, classes, shape) or ProjectionDiscriminator(kind, classes, shape)
+
+
+def with_classes(kind: Callable[..., nn.Module], classes: int, *given: Any) -> nn.Module | None:
+    """The network, or None if it takes no `classes`."""
     try:
         return kind(*given, classes=classes)
     except TypeError as error:
         if "classes" not in str(error):
             raise
-        raise ValueError(
-            "StyleGAN2's networks take the classes themselves: choose StyleGAN2Generator and StyleGAN2Discriminator, "
-            "or set --model.conditional false"
-        ) from None
+        return None
 
 
 class MappingNetwork(nn.Module):
