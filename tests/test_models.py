@@ -55,6 +55,15 @@ def tolerance(game: Game) -> float:
     return 0.15 if any(isinstance(layer, torch.nn.BatchNorm2d) for layer in game.modules()) else 1e-4
 
 
+def uneven(game: Game) -> Game:
+    """The game, whose maps are nowhere flat at first, as StyleGAN's constant is: AdaIN multiplies their rounding errors by 1e4,
+    and one thread and two threads of the same eager code are 0.04 apart after one round."""
+    for layer in game.modules():
+        if isinstance(layer, ganzoo.ConstantBlock):
+            torch.nn.init.normal_(layer.constant, generator=torch.Generator().manual_seed(0))
+    return game
+
+
 def noise(*key: int) -> None:
     draw_from(torch.device("cpu"), *key)
 
@@ -166,7 +175,7 @@ def test_the_watch_changes_nothing(variant, fit):
 @pytest.mark.skipif(which("g++") is None, reason="inductor needs a C++ compiler")
 def test_inductors_rounds_are_the_eager_ones(variant, fit):
     torch._dynamo.reset()
-    eager, compiled = (new(variant, compile=how) for how in (False, True))
+    eager, compiled = (uneven(new(variant, compile=how)) for how in (False, True))
     start = positions(eager)
     fit(eager, max_steps=20)
     fit(compiled, max_steps=20)
@@ -177,7 +186,7 @@ def test_inductors_rounds_are_the_eager_ones(variant, fit):
 @pytest.mark.parametrize("how", [True, "graphs"])
 def test_rounds_on_cuda_are_the_eager_ones(variant, fit, how):
     torch._dynamo.reset()
-    eager, compiled = (new(variant, compile=how, average_decay=0.9) for how in (False, how))
+    eager, compiled = (uneven(new(variant, compile=how, average_decay=0.9)) for how in (False, how))
     start = positions(eager)
     fit(eager, max_steps=20, accelerator="cuda", devices=1)
     fit(compiled, max_steps=20, accelerator="cuda", devices=1)
