@@ -560,6 +560,7 @@ def test_the_host_reads_no_value(monkeypatch):
     for player, loss, batch in turns:
         game.move(player, loss, batch)
         game.after_turn(player)
+    game.after_round()
     monkeypatch.undo()
     assert game.discriminator.images == 0
 

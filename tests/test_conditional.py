@@ -24,16 +24,24 @@ NARROW = {
     "generator": partial(ganzoo.DCGANGenerator, width=8),
     "discriminator": partial(ganzoo.DCGANDiscriminator, width=8, norm="spectral"),
 }
+SMALL = {"channel_base": 128, "channel_max": 8, "mapping_layers": 2}
 OWN = {
-    "generator": partial(ganzoo.BigGANGenerator, width=4),
-    "discriminator": partial(ganzoo.BigGANDiscriminator, width=4),
+    ganzoo.BigGAN: {
+        "generator": partial(ganzoo.BigGANGenerator, width=4),
+        "discriminator": partial(ganzoo.BigGANDiscriminator, width=4),
+    },
+    ganzoo.StyleGAN2: {
+        "generator": partial(ganzoo.StyleGAN2Generator, w_dim=16, **SMALL),
+        "discriminator": partial(ganzoo.StyleGAN2Discriminator, **SMALL),
+        "latent_dim": 16,
+    },
 }
 LABEL = torch.arange(6) % 3
 
 
 def tiny(variant, **arguments) -> ConditionalDuel:
     torch.manual_seed(0)
-    return variant(shape=TINY, classes=3, **((OWN if variant is ganzoo.BigGAN else NARROW) | arguments))
+    return variant(shape=TINY, classes=3, **(OWN.get(variant, NARROW) | arguments))
 
 
 def sigmoid(x: float) -> float:
@@ -127,7 +135,7 @@ def test_techniques_and_points_work(variant):
         terms, _ = game.move(player, loss, batch)
         assert "history" in terms
         assert all(term.isfinite() and term.dtype == torch.float32 for term in terms.values())
-    if not issubclass(variant, ganzoo.ProjectionGAN | ganzoo.BigGAN):
+    if not issubclass(variant, ganzoo.ProjectionGAN | ganzoo.BigGAN | ganzoo.StyleGAN2):
         points = variant(shape=(2,), classes=3, generator=ganzoo.MLPGenerator, discriminator=ganzoo.MLPDiscriminator)
         assert points.sample(5).shape == (5, 2)
         assert all(term.isfinite() for term in points.discriminator_loss(torch.randn(6, 2), LABEL).values())
