@@ -15,16 +15,26 @@ from .data.densities import Checkerboard as Checkerboard
 from .data.densities import Density as Density
 from .data.densities import Line as Line
 from .data.densities import Mixture as Mixture
+from .data.derived import Colourisation as Colourisation
+from .data.derived import Denoising as Denoising
+from .data.derived import Derived as Derived
+from .data.derived import EdgesToPhotos as EdgesToPhotos
+from .data.derived import Inpainting as Inpainting
 from .data.folder import CelebA as CelebA
 from .data.folder import ImageFolder as ImageFolder
 from .data.images import CIFAR10 as CIFAR10
 from .data.images import MNIST as MNIST
 from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
+from .data.paired import Paired as Paired
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
+from .data.unpaired import Coloured as Coloured
+from .data.unpaired import Inverted as Inverted
+from .data.unpaired import TwoDomains as TwoDomains
+from .data.unpaired import Unpaired as Unpaired
 from .duel import truncated as truncated
 from .game import Game as Game
 from .laboratory.bilinear import Bilinear as Bilinear
@@ -43,6 +53,7 @@ from .models.gan import GAN as GAN
 from .models.infogan import InfoGAN as InfoGAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.pacgan import PacGAN as PacGAN
+from .models.pix2pix import Pix2Pix as Pix2Pix
 from .models.progan import ProGAN as ProGAN
 from .models.projection_gan import ProjectionGAN as ProjectionGAN
 from .models.r1_gan import R1GAN as R1GAN
@@ -88,6 +99,7 @@ from .networks.mlp import MLPAutoencoder as MLPAutoencoder
 from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
+from .networks.patch import PatchDiscriminator as PatchDiscriminator
 from .networks.progressive import DoublingBlock as DoublingBlock
 from .networks.progressive import Growing as Growing
 from .networks.progressive import GrowingGenerator as GrowingGenerator
@@ -120,6 +132,8 @@ from .networks.stylegan2 import StyledLayer as StyledLayer
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from .networks.stylegan2 import ToRGB as ToRGB
+from .networks.unet import NoiseDropout as NoiseDropout
+from .networks.unet import UNet as UNet
 from .strategy import UnwrappedDDP as UnwrappedDDP
 from .walks import Walk as Walk
 

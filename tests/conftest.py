@@ -53,12 +53,17 @@ def of_digits(variant: type[Game], **arguments) -> Game:
         small["generator"] = partial(ganzoo.StyleGAN2Generator, w_dim=16, mapping_layers=2, **narrow)
         small["discriminator"] = partial(ganzoo.StyleGAN2Discriminator, mapping_layers=2, **narrow)
         small["latent_dim"] = 16
+    if issubclass(variant, ganzoo.Pix2Pix):
+        small["generator"] = partial(ganzoo.UNet, width=8)
+        small["discriminator"] = partial(ganzoo.PatchDiscriminator, width=8)
     arguments = small | arguments
     return variant(shape=TINY, **arguments)
 
 
 def data_for(variant: type[Game]) -> ganzoo.DataModule:
     """Digits in batches of 8, with the parts that the variant's losses take."""
+    if issubclass(variant, ganzoo.Pix2Pix):
+        return ganzoo.Denoising(of=ganzoo.Digits(), batch_size=8)
     labelled = 40 if issubclass(variant, ganzoo.SemiSupervisedGAN) else None
     return ganzoo.Digits(batch_size=8, labelled=labelled)
 

@@ -450,3 +450,40 @@ def test_wgan_gp_refuses_batch_norm():
 def test_an_unknown_cost_is_never_another_one(variant):
     with pytest.raises(KeyError, match="minmax"):
         variant(shape=(2,), generator_cost="minmax")
+
+
+# --- image to image
+
+
+def test_image_to_image_weights():
+    """As the authors' later code (junyanz/pytorch-CycleGAN-and-pix2pix) counts them."""
+    with torch.device("meta"):
+        assert count(ganzoo.UNet((3, 256, 256))) == 54_413_955
+        assert count(ganzoo.UNet((3, 256, 256), norm="batch")) == 54_413_955
+        assert count(ganzoo.PatchDiscriminator((6, 256, 256))) == 2_768_705
+        assert count(ganzoo.PatchDiscriminator((3, 256, 256), affine=False)) == 2_764_737
+
+
+def test_a_patch_is_of_70_pixels():
+    for halvings, patch in ((1, 16), (2, 34), (3, 70)):
+        network = ganzoo.PatchDiscriminator((1, 128, 128), width=2, halvings=halvings, norm="none")
+        x = torch.zeros(1, 1, 128, 128, requires_grad=True)
+        logit = network(x)
+        middle = logit.shape[1] // 2
+        logit[0, middle, middle].backward()
+        seen = x.grad[0, 0].ne(0).nonzero()
+        assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [patch, patch]
+
+
+def test_pix2pix():
+    """Logits of one patch each: real 2, fake 0.5; the fake is 0.25 from the target everywhere."""
+    game = ganzoo.Pix2Pix(shape=(1, 16, 16), generator=partial(ganzoo.UNet, width=2))
+    source, target = torch.zeros(2, 1, 16, 16), torch.full((2, 1, 16, 16), 0.75)
+    game.generator.forward = lambda x: x + 0.5
+    game.discriminator.forward = lambda x: torch.where(x[:, 1:].mean((2, 3), keepdim=True) > 0.6, 2.0, 0.5).squeeze(1)
+    loss = game.discriminator_loss(source, target)
+    assert loss["real"].item() == pytest.approx(-math.log(sigmoid(2)) / 2)
+    assert loss["fake"].item() == pytest.approx(-math.log(1 - sigmoid(0.5)) / 2)
+    loss = game.generator_loss(source, target)
+    assert loss["adversarial"].item() == pytest.approx(-math.log(sigmoid(0.5)))
+    assert loss["l1"].item() == pytest.approx(100 * 0.25)

@@ -15,8 +15,10 @@ from torch.nn.utils import get_total_norm
 from ganzoo.callbacks.remedies import GONE, NOT_FINITE, STILL, WON, remedies
 from ganzoo.duel import Duel
 from ganzoo.game import Batch, Game, draw_from
+from ganzoo.image_to_image import ImageToImage
 from ganzoo.metrics.variety import Variation, above_zero, from_afar
 from ganzoo.optimizers import Optimizers
+from ganzoo.translation import target_of
 
 PATIENCE = {WON: 3, GONE: 3, STILL: 1, NOT_FINITE: 1}  # checks in a row until it is said
 AGAIN = 10  # checks until it is said again
@@ -99,7 +101,7 @@ class CollapseWatch(L.Callback):
         self._round = trainer.global_step
         self.first_losses = losses(game) | self.first_losses
         if self._variation is None and type(game).sample is not Game.sample:
-            self._collect(batches)
+            self._collect(game, batches)
         if trainer.global_step % self.every_steps == 0:
             self.check(trainer, game, batches[-1])
 
@@ -150,8 +152,8 @@ class CollapseWatch(L.Callback):
         sizes = [min(batch_size, self.n - done) for done in range(0, self.n, batch_size)]
         return self._variation(torch.cat([from_afar(game.sample(size)) for size in sizes]))._asdict()
 
-    def _collect(self, batches: list[Batch]) -> None:
-        self._real += [from_afar(batch[0].detach()) for batch in batches]
+    def _collect(self, game: Game, batches: list[Batch]) -> None:
+        self._real += [from_afar(target_of(game, batch).detach()) for batch in batches]
         if sum(map(len, self._real)) >= 4 * self.n:
             self._variation = Variation(torch.cat(self._real)[: 4 * self.n], self.n)
             self._real = []
@@ -235,7 +237,7 @@ def troubles(values: dict[str, float], rounds: int, rate: float) -> dict[str, st
 
 def opinions(game: Game, batch: Batch) -> dict[str, Tensor]:
     """How well D tells the batch from fakes, in training mode as in its turn; nothing of a game without such a D."""
-    if not isinstance(game, Duel):
+    if not isinstance(game, Duel | ImageToImage):
         return {}
     real, fake = game.opinions(*batch)
     if len(real) < 4:  # too few to have a spread

@@ -33,7 +33,7 @@ class Rounds(DataLoader[tuple[Tensor, ...]]):
     def __iter__(self) -> Any:
         self.stream.start = int(getattr(self.game, "images_seen", 0))
         batches = watched(super().__iter__())
-        there = isinstance(self.stream, ResidentStream) or self.device.type != "cuda"
+        there = self.stream.resident or self.device.type != "cuda"
         return batches if there else ahead(batches, self.device)
 
 
@@ -124,7 +124,7 @@ class DataModule(L.LightningDataModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )
-        return Rounds(stream, game, device, **({} if isinstance(stream, ResidentStream) else self._loading()))
+        return Rounds(stream, game, device, **({} if stream.resident else self._loading()))
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | list[Any]:
         """The held-out samples in order, once; nothing during `fit` if there are none.
@@ -149,7 +149,12 @@ class DataModule(L.LightningDataModule):
     def real_samples(self, n: int) -> Tensor:
         """The first n training samples (fewer if there are fewer) as the model sees them: float32 [n, ...]."""
         self.setup()
-        return normalised(self.train.__getitems__(range(min(n, len(self.train))))[0])
+        targets = self.targets_of(self.train)
+        return normalised(targets.__getitems__(range(min(n, len(targets))))[0])
+
+    def targets_of(self, samples: Samples) -> Samples:
+        """The images among a split's samples that a game's samples are to be like: all, unless they are pairs."""
+        return samples
 
     def _loading(self) -> dict[str, Any]:
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

@@ -38,7 +38,7 @@ class ImageSet:
         if not 0 <= max_unreadable <= 1:
             raise ValueError(f"max_unreadable is a share between 0 and 1, not {max_unreadable}")
         self.files, self.decoder, self.max_unreadable = files, decoder, max_unreadable
-        key = json.dumps([DECODER_VERSION, decoder.crop, decoder.size, decoder.channels, *files.stamps.items()])
+        key = json.dumps([DECODER_VERSION, *decoder.key, *files.stamps.items()])
         folder = Path(cache).expanduser() if cache else default_cache()
         self.pixels = folder.absolute() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
 
