@@ -23,6 +23,7 @@ from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
+from .data.super_resolution import SuperResolution as SuperResolution
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
 from .duel import truncated as truncated

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,6 +28,11 @@ class Decoder:
         at_least(1, size=self.size, **({} if self.crop is None else {"crop": self.crop}))
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {self.channels}")
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What its pixels depend on, besides the file."""
+        return self.crop, self.size, self.channels
 
     def __call__(self, data: bytes) -> np.ndarray:
         """Raises whatever Pillow raises for bytes that are no image, and ValueError for an image that is refused."""

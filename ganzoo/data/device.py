@@ -18,6 +18,7 @@ class ResidentStream(Stream):
         device: where the samples go, at once.
     """
 
+    resident = True
     _join = staticmethod(torch.cat)
 
     def __init__(self, samples: Samples, batch: int, *, device: torch.device, **place: Any) -> None:
