@@ -34,7 +34,12 @@ ALLOWED = {
     "duel": {"game", "networks", "augment", "transfer", "schedules"},
     "conditional": {"game", "duel", "networks"},
     "growing": {"game", "duel", "networks", "schedules"},
-    "models": {"game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules"},
+    "translation": set(),
+    "upscaling": {"game", "duel", "metrics"},
+    "models": {
+        *("game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules"),
+        *("upscaling", "metrics"),
+    },
     "callbacks": {
         *(
             "optimizers",
@@ -48,6 +53,7 @@ ALLOWED = {
             "laboratory",
             "loggers",
             "loading",
+            "translation",
         ),
         *("checkpoint_files", "signals"),
     },
