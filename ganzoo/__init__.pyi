@@ -29,6 +29,7 @@ from .data.images import FashionMNIST as FashionMNIST
 from .data.paired import Paired as Paired
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
+from .data.super_resolution import SuperResolution as SuperResolution
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
 from .data.unpaired import Coloured as Coloured
@@ -41,6 +42,8 @@ from .laboratory.bilinear import Bilinear as Bilinear
 from .loading import load as load
 from .loggers import TensorBoard as TensorBoard
 from .loggers import Wandb as Wandb
+from .metrics.content import VGG54 as VGG54
+from .metrics.content import EffNetLite0Maps as EffNetLite0Maps
 from .models.acgan import ACGAN as ACGAN
 from .models.began import BEGAN as BEGAN
 from .models.bigan import BiGAN as BiGAN
@@ -62,6 +65,7 @@ from .models.ragan import RaGAN as RaGAN
 from .models.sagan import SAGAN as SAGAN
 from .models.semi_supervised_gan import SemiSupervisedGAN as SemiSupervisedGAN
 from .models.sngan import SNGAN as SNGAN
+from .models.srgan import SRGAN as SRGAN
 from .models.stylegan import StyleGAN as StyleGAN
 from .models.stylegan2 import StyleGAN2 as StyleGAN2
 from .models.unrolled_gan import UnrolledGAN as UnrolledGAN
@@ -119,6 +123,10 @@ from .networks.semi_supervised import GaussianNoise as GaussianNoise
 from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscriminator
 from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator
 from .networks.semi_supervised import WeightNormLinear as WeightNormLinear
+from .networks.srresnet import SRGANDiscriminator as SRGANDiscriminator
+from .networks.srresnet import SRResNet as SRResNet
+from .networks.srresnet import SRResNetBlock as SRResNetBlock
+from .networks.srresnet import SubPixel as SubPixel
 from .networks.stylegan import ConstantBlock as ConstantBlock
 from .networks.stylegan import SmoothHalvingBlock as SmoothHalvingBlock
 from .networks.stylegan import StyleBlock as StyleBlock
@@ -135,6 +143,8 @@ from .networks.stylegan2 import ToRGB as ToRGB
 from .networks.unet import NoiseDropout as NoiseDropout
 from .networks.unet import UNet as UNet
 from .strategy import UnwrappedDDP as UnwrappedDDP
+from .translation import Translator as Translator
+from .upscaling import Upscaler as Upscaler
 from .walks import Walk as Walk
 
 __all__: list[str]

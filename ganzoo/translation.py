@@ -5,8 +5,6 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ganzoo.game import Batch, Game
-
 
 @runtime_checkable
 class Translator(Protocol):
@@ -23,8 +21,3 @@ class Translator(Protocol):
 
         Returns: float32 [N, C', H', W'].
         """
-
-
-def target_of(game: Game, batch: Batch) -> Tensor:
-    """What the game's samples are to be like: the real samples, which come first, or of pairs the targets, which come last."""
-    return batch[-1] if isinstance(game, Translator) else batch[0]

@@ -18,7 +18,7 @@ from ganzoo.game import Batch, Game, draw_from
 from ganzoo.image_to_image import ImageToImage
 from ganzoo.metrics.variety import Variation, above_zero, from_afar
 from ganzoo.optimizers import Optimizers
-from ganzoo.translation import target_of
+from ganzoo.translation import Translator
 
 PATIENCE = {WON: 3, GONE: 3, STILL: 1, NOT_FINITE: 1}  # checks in a row until it is said
 AGAIN = 10  # checks until it is said again
@@ -101,7 +101,7 @@ class CollapseWatch(L.Callback):
         self._round = trainer.global_step
         self.first_losses = losses(game) | self.first_losses
         if self._variation is None and type(game).sample is not Game.sample:
-            self._collect(game, batches)
+            self._collect([batch[-1 if isinstance(game, Translator) else 0] for batch in batches])
         if trainer.global_step % self.every_steps == 0:
             self.check(trainer, game, batches[-1])
 
@@ -152,8 +152,8 @@ class CollapseWatch(L.Callback):
         sizes = [min(batch_size, self.n - done) for done in range(0, self.n, batch_size)]
         return self._variation(torch.cat([from_afar(game.sample(size)) for size in sizes]))._asdict()
 
-    def _collect(self, game: Game, batches: list[Batch]) -> None:
-        self._real += [from_afar(target_of(game, batch).detach()) for batch in batches]
+    def _collect(self, real: list[Tensor]) -> None:
+        self._real += [from_afar(part.detach()) for part in real]
         if sum(map(len, self._real)) >= 4 * self.n:
             self._variation = Variation(torch.cat(self._real)[: 4 * self.n], self.n)
             self._real = []

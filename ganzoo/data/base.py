@@ -66,6 +66,7 @@ class DataModule(L.LightningDataModule):
     classes: int | None = None
     flip: bool = False
     held_out_hint = "choose data that has one"
+    alike = True  # whether held-out samples are of one size, and come in batches
     measured: int | None = None  # real images that scores are measured against: the first so many, None for all
 
     train: Samples
@@ -137,7 +138,7 @@ class DataModule(L.LightningDataModule):
                 return []
             raise ValueError(f"{type(self).__name__} has no held-out split here: {self.held_out_hint}")
         # `__getitems__` returns whole batches: there is nothing left to collate
-        return DataLoader(self.held_out, self.batch_size, collate_fn=tuple, **self._loading())
+        return DataLoader(self.held_out, self.batch_size if self.alike else 1, collate_fn=tuple, **self._loading())
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | list[Any]:
         return self.val_dataloader()

@@ -30,9 +30,9 @@ class Decoder:
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {self.channels}")
 
     @property
-    def key(self) -> list[Any]:
-        """What tells its pixels from another's."""
-        return [self.crop, self.size, self.channels]
+    def key(self) -> tuple[Any, ...]:
+        """What its pixels depend on, besides the file."""
+        return self.crop, self.size, self.channels
 
     def picture(self, data: bytes) -> Image.Image:
         """Raises as `upright` does."""

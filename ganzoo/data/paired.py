@@ -27,8 +27,8 @@ class HalfDecoder(Decoder):
     side: Side = "left"
 
     @property
-    def key(self) -> list[Any]:
-        return [*super().key, self.side]
+    def key(self) -> tuple[Any, ...]:
+        return *super().key, self.side
 
     def picture(self, data: bytes) -> Image.Image:
         """Raises ValueError for a picture of an odd number of pixels."""

@@ -97,7 +97,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         flip: mirror each image left to right with probability 1/2; where a sample has several images, all of them.
     """
 
-    resident = False  # whether its batches are on the device already
+    resident = False  # whether batches come from the device itself
     _join: Any = staticmethod(np.concatenate)
 
     def __init__(
