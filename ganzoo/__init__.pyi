@@ -49,6 +49,7 @@ from .models.began import BEGAN as BEGAN
 from .models.bigan import BiGAN as BiGAN
 from .models.biggan import BigGAN as BigGAN
 from .models.cgan import CGAN as CGAN
+from .models.cyclegan import CycleGAN as CycleGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
 from .models.fgan import FGAN as FGAN
@@ -104,6 +105,7 @@ from .networks.mlp import MLPDiscriminator as MLPDiscriminator
 from .networks.mlp import MLPGenerator as MLPGenerator
 from .networks.noise import InstanceNoise as InstanceNoise
 from .networks.patch import PatchDiscriminator as PatchDiscriminator
+from .networks.pool import HistoryPool as HistoryPool
 from .networks.progressive import DoublingBlock as DoublingBlock
 from .networks.progressive import Growing as Growing
 from .networks.progressive import GrowingGenerator as GrowingGenerator
@@ -140,6 +142,8 @@ from .networks.stylegan2 import StyledLayer as StyledLayer
 from .networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from .networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from .networks.stylegan2 import ToRGB as ToRGB
+from .networks.translation_resnet import ReflectedBlock as ReflectedBlock
+from .networks.translation_resnet import TranslationResNet as TranslationResNet
 from .networks.unet import NoiseDropout as NoiseDropout
 from .networks.unet import UNet as UNet
 from .strategy import UnwrappedDDP as UnwrappedDDP

@@ -43,6 +43,8 @@ class ImageToImage(Game):
     gaussian = False  # there is no z to truncate or walk through
     probabilistic = False
     sources: Tensor
+    generator: Any
+    discriminator: Any
 
     def __init__(
         self,
@@ -103,17 +105,22 @@ class ImageToImage(Game):
         return self.average is not None
 
     @property
-    def sampler(self) -> nn.Module:
+    def sampler(self) -> Any:
         """The generator that translations come from: the averaged one, if there is one."""
         return self.generator if self.average is None else self.average
 
     def translate(self, source: Tensor) -> Tensor:
         """Images [N, C, H, W] in [-1, 1] -> what the generator makes of them, in evaluation mode: the same, float32."""
-        with evaluating(self.sampler):
-            return torch.cat([self.sampler(part) for part in source.split(PORTION)])
+        return through(self.sampler, source)
 
     def sample(self, n: int) -> Tensor:
         """n translations of remembered sources, each of which comes again only when all have: float32 [n, *shape]."""
         order = torch.randperm(len(self.sources), device=self.device)
         of = self.sources[order.repeat(-(-n // len(order)))[:n]]
         return self.translate(of.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1)
+
+
+def through(network: nn.Module, images: Tensor) -> Tensor:
+    """What a network makes of images in evaluation mode, in portions."""
+    with evaluating(network):
+        return torch.cat([network(part) for part in images.split(PORTION)])

@@ -61,12 +61,18 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     if issubclass(variant, ganzoo.Pix2Pix):
         small["generator"] = partial(ganzoo.UNet, width=8)
         small["discriminator"] = partial(ganzoo.PatchDiscriminator, width=8)
+    if issubclass(variant, ganzoo.CycleGAN):
+        small["generator"] = partial(ganzoo.TranslationResNet, width=4, blocks=1)
+        small["discriminator"] = partial(ganzoo.PatchDiscriminator, width=8, affine=False)
+        small["pool"] = 20  # full after two rounds of 8
     arguments = small | arguments
     return variant(shape=TINY, **arguments)
 
 
 def data_for(variant: type[Game]) -> ganzoo.DataModule:
     """Digits in batches of 8, with the parts that the variant's losses take."""
+    if issubclass(variant, ganzoo.CycleGAN):
+        return ganzoo.Inverted(of=ganzoo.Digits(), batch_size=8)
     if issubclass(variant, ganzoo.Pix2Pix):
         return ganzoo.Denoising(of=ganzoo.Digits(), batch_size=8)
     if issubclass(variant, ganzoo.Upscaler):

@@ -38,8 +38,9 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
             for player in ("generator", "discriminator"):
                 arguments += [f"--model.{player}", f"{variant}{player.title()}"]
                 arguments += [part for name, value in narrow.items() for part in (f"--model.{player}.{name}", str(value))]
-    if yaml.safe_load(path.read_text())["model"]["class_path"] == "Pix2Pix":  # of 54 million at 256x256
-        arguments += ["--model.generator", "UNet", "--model.generator.width", "8"]
+    for variant, generator in (("Pix2Pix", "UNet"), ("CycleGAN", "TranslationResNet")):
+        if yaml.safe_load(path.read_text())["model"]["class_path"] == variant:  # of 54 and 22 million at 256x256
+            arguments += ["--model.generator", generator, "--model.generator.width", "4"]
     arguments += ["--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"]
     whole = printed(arguments, capsys)
     (tmp_path / path.name).write_text(whole)  # found before the bundled one

@@ -487,3 +487,76 @@ def test_pix2pix():
     loss = game.generator_loss(source, target)
     assert loss["adversarial"].item() == pytest.approx(-math.log(sigmoid(0.5)))
     assert loss["l1"].item() == pytest.approx(100 * 0.25)
+
+
+def test_cyclegan_weights():
+    with torch.device("meta"):
+        game = ganzoo.CycleGAN(shape=(3, 256, 256))
+        assert count(game.generator) == 2 * 11_378_179
+        assert count(game.discriminator) == 2 * 2_764_737
+        six = 11_378_179 - 3 * 2 * (256 * 256 * 9 + 256)
+        assert count(ganzoo.CycleGAN(shape=(3, 128, 128)).generator["there"]) == six
+
+
+def test_cyclegan():
+    """G adds 0.5, F takes off 0.25: whole ways are 0.25 off. Logits are the images' means."""
+    small = {"generator": partial(ganzoo.TranslationResNet, width=1, blocks=1), "pool": 0}
+    game = ganzoo.CycleGAN(shape=(1, 16, 16), **small)
+    game.generator["there"].forward = lambda x: x + 0.5
+    game.generator["back"].forward = lambda x: x - 0.25
+    for judge in game.discriminator.values():
+        judge.forward = lambda x: x.mean((2, 3))
+    source, target = torch.full((2, 1, 16, 16), 0.125), torch.full((2, 1, 16, 16), -0.5)
+    terms = {name: term.item() for name, term in game.generator_loss(source, target).items()}
+    assert terms == pytest.approx(
+        {
+            "adversarial_target": (0.625 - 1) ** 2,
+            "adversarial_source": (-0.75 - 1) ** 2,
+            "cycle_source": 10 * 0.25,
+            "cycle_target": 10 * 0.25,
+            "identity_target": 5 * 0.5,
+            "identity_source": 5 * 0.25,
+        }
+    )
+    terms = {name: term.item() for name, term in game.discriminator_loss(source, target).items()}
+    assert terms == pytest.approx(
+        {
+            "real_target": (-0.5 - 1) ** 2 / 2,
+            "fake_target": 0.625**2 / 2,
+            "real_source": (0.125 - 1) ** 2 / 2,
+            "fake_source": 0.75**2 / 2,
+        }
+    )
+
+
+def test_cyclegans_terms_reach_their_own_networks():
+    torch.manual_seed(0)
+    small = partial(ganzoo.TranslationResNet, width=2, blocks=1)
+    game = ganzoo.CycleGAN(shape=(1, 16, 16), generator=small)
+    source, target = torch.rand(2, 2, 1, 16, 16).unbind()
+    networks = {f"G {name}": net for name, net in game.generator.items()}
+    networks |= {f"D {name}": net for name, net in game.discriminator.items()}
+
+    def reached(term: torch.Tensor, player: str) -> set[str]:
+        """Of the player's networks."""
+        of = {name: list(net.parameters()) for name, net in networks.items() if name.startswith(player)}
+        found = {name: torch.autograd.grad(term, own, retain_graph=True, allow_unused=True) for name, own in of.items()}
+        return {name for name, grads in found.items() if any(grad is not None and grad.any() for grad in grads)}
+
+    terms = game.generator_loss(source, target)
+    assert {name: reached(term, "G") for name, term in terms.items()} == {
+        "adversarial_target": {"G there"},
+        "adversarial_source": {"G back"},
+        "cycle_source": {"G there", "G back"},
+        "cycle_target": {"G there", "G back"},
+        "identity_target": {"G there"},
+        "identity_source": {"G back"},
+    }
+    terms = game.discriminator_loss(source, target)
+    assert {name: reached(term, "D") for name, term in terms.items()} == {
+        "real_target": {"D target"},
+        "fake_target": {"D target"},
+        "real_source": {"D source"},
+        "fake_source": {"D source"},
+    }
+    assert not any(reached(term, "G") for name, term in terms.items() if name.startswith("fake"))

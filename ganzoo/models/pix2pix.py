@@ -9,6 +9,7 @@ from torch import Tensor
 from ganzoo.game import Batch, Terms, Turn
 from ganzoo.image_to_image import DiscriminatorClass, ImageToImage, TranslatorClass
 from ganzoo.losses import cross_entropy, non_saturating
+from ganzoo.metrics.fidelity import WINDOW, psnr, ssim
 from ganzoo.networks.patch import PatchDiscriminator, side_by_side
 from ganzoo.networks.unet import UNet
 
@@ -70,6 +71,12 @@ class Pix2Pix(ImageToImage):
         [batch] = batches
         yield "discriminator", self.discriminator_loss, batch
         yield "generator", self.generator_loss, batch
+
+    def held_out_terms(self, source: Tensor, target: Tensor) -> Terms:  # type: ignore[override]
+        """Mean absolute error, and PSNR and, of images large enough, SSIM of luma."""
+        made = self.translate(source)
+        terms = {"l1": (made - target).abs().mean(), "psnr": psnr(made, target).mean().float()}
+        return terms | ({"ssim": ssim(made, target).mean().float()} if min(target.shape[2:]) >= WINDOW else {})
 
     def opinions(self, source: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
         """Means over patches."""
