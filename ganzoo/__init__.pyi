@@ -52,6 +52,7 @@ from .models.cgan import CGAN as CGAN
 from .models.cyclegan import CycleGAN as CycleGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
+from .models.dtn import DTN as DTN
 from .models.fgan import FGAN as FGAN
 from .models.gan import GAN as GAN
 from .models.infogan import InfoGAN as InfoGAN
@@ -90,6 +91,7 @@ from .networks.dcgan import DCGANGenerator as DCGANGenerator
 from .networks.equalised import EqualisedConv2d as EqualisedConv2d
 from .networks.equalised import EqualisedLinear as EqualisedLinear
 from .networks.equalised import MinibatchStddev as MinibatchStddev
+from .networks.feature_classifier import FeatureClassifier as FeatureClassifier
 from .networks.filters import SmoothDownsampling as SmoothDownsampling
 from .networks.filters import SmoothUpsampling as SmoothUpsampling
 from .networks.front import Front as Front

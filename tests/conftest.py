@@ -61,6 +61,11 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     if issubclass(variant, ganzoo.Pix2Pix):
         small["generator"] = partial(ganzoo.UNet, width=8)
         small["discriminator"] = partial(ganzoo.PatchDiscriminator, width=8)
+    if issubclass(variant, ganzoo.DTN):
+        small["classifier"] = partial(ganzoo.FeatureClassifier, widths=(4, 8, 8, 8))
+        small["generator"] = partial(ganzoo.DCGANGenerator, width=8)
+        small["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=8)
+        small |= {"classes": 10, "pretrain_steps": 2}
     if issubclass(variant, ganzoo.CycleGAN):
         small["generator"] = partial(ganzoo.TranslationResNet, width=4, blocks=1)
         small["discriminator"] = partial(ganzoo.PatchDiscriminator, width=8, affine=False)
@@ -71,8 +76,8 @@ def of_digits(variant: type[Game], **arguments) -> Game:
 
 def data_for(variant: type[Game]) -> ganzoo.DataModule:
     """Digits in batches of 8, with the parts that the variant's losses take."""
-    if issubclass(variant, ganzoo.CycleGAN):
-        return ganzoo.Inverted(of=ganzoo.Digits(), batch_size=8)
+    if issubclass(variant, ganzoo.CycleGAN | ganzoo.DTN):
+        return ganzoo.Inverted(of=ganzoo.Digits(), source_labels=variant is not ganzoo.CycleGAN, batch_size=8)
     if issubclass(variant, ganzoo.Pix2Pix):
         return ganzoo.Denoising(of=ganzoo.Digits(), batch_size=8)
     if issubclass(variant, ganzoo.Upscaler):

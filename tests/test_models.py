@@ -28,12 +28,13 @@ def weights_of(game: Game) -> dict[str, torch.Tensor]:
 
 
 def a_round(game: Game) -> list:
-    """The game's first round."""
+    """The game's first round; of a game in two stages, the first of both."""
     data = data_for(type(game))
     data.setup()
     game.configure_optimizers()
     batches = data.on_after_batch_transfer(data.train.__getitems__(range(8 * game.minibatches)))
-    return list(game.turns(0, [differentiable(batch) for batch in batches]))
+    batches = [differentiable(batch) for batch in batches]
+    return [turn for step in sorted({0, getattr(game, "pretrain_steps", 0)}) for turn in game.turns(step, batches)]
 
 
 def positions(game: Game) -> dict[str, torch.Tensor]:
@@ -171,10 +172,11 @@ def test_the_watch_changes_nothing(variant, fit):
     fit(alone, max_steps=4)
     fit(watched, max_steps=4, callbacks=[watch])
     assert all(torch.equal(value, watched.state_dict()[name]) for name, value in alone.state_dict().items())
-    of_players = {f"{player}/{name}" for player in watched.players() for name in ("gradient_norm", "loss_ratio", "moved")}
+    players = [player for player, *_ in watched.turns(3, [()] * watched.minibatches)]
+    of_players = {f"{player}/{name}" for player in players for name in ("gradient_norm", "loss_ratio", "moved")}
     assert set(watch.values) == of_players | {"accuracy_real", "accuracy_fake", "margin", "coverage", "diversity", "distinct"}
     assert all(math.isfinite(value) for value in watch.values.values())
-    assert all(watch.values[f"{player}/{name}"] > 0 for player in watched.players() for name in ("gradient_norm", "moved"))
+    assert all(watch.values[f"{player}/{name}"] > 0 for player in players for name in ("gradient_norm", "moved"))
 
 
 @pytest.mark.slow
@@ -258,7 +260,8 @@ def test_validation_changes_nothing(variant, fit):
     before = copy.deepcopy(game.state_dict())
     [metrics] = trainer(limit_val_batches=2).validate(game, data_for(variant), verbose=False)
     losses = {name for name in metrics if name.count("/") == 2}  # val/PLAYER/TERM
-    assert {name.split("/")[1] for name in losses} == set(game.players())
+    first = {player for player, *_ in game.turns(0, [()] * game.minibatches)}
+    assert {name.split("/")[1] for name in losses} == (first if hasattr(game, "pretrain_steps") else set(game.players()))
     assert all(torch.equal(value, before[name]) for name, value in game.state_dict().items())
 
 

@@ -560,3 +560,63 @@ def test_cyclegans_terms_reach_their_own_networks():
         "fake_source": {"D source"},
     }
     assert not any(reached(term, "G") for name, term in terms.items() if name.startswith("fake"))
+
+
+def dtn(**arguments) -> ganzoo.DTN:
+    """Of images of one brightness, which f tells, g gives back a quarter brighter, and D takes for the third kind by."""
+    small = {"classifier": partial(ganzoo.FeatureClassifier, widths=(1, 1, 1, 1))}
+    small |= {
+        f"{player}": partial(getattr(ganzoo, f"DCGAN{player.title()}"), width=1) for player in ("generator", "discriminator")
+    }
+    game = ganzoo.DTN(shape=(1, 16, 16), classes=10, **small, **arguments)
+    game.classifier.features = lambda x: x.mean((2, 3))
+    game.generator.forward = lambda known: known[:, :, None, None].expand(-1, 1, 16, 16) + 0.25
+    game.kinds = lambda x: (x.mean((2, 3)) * torch.arange(3)).log_softmax(1)
+    return game
+
+
+def log_kind(kind: int, mean: float) -> float:
+    return kind * mean - math.log(1 + math.exp(mean) + math.exp(2 * mean))
+
+
+def test_dtn():
+    source, target, label = torch.full((2, 1, 16, 16), 0.5), torch.full((2, 1, 16, 16), -0.5), torch.zeros(2).long()
+    game = dtn(variation=0.05)
+    terms = {name: term.item() for name, term in game.discriminator_loss(source, label, target).items()}
+    assert terms == pytest.approx(
+        {"real": -log_kind(2, -0.5), "fake": -log_kind(0, 0.75), "fake_of_target": -log_kind(1, -0.25)}
+    )
+    terms = {name: term.item() for name, term in game.generator_loss(source, label, target).items()}
+    assert terms == pytest.approx(
+        {
+            "adversarial": -log_kind(2, 0.75),
+            "adversarial_of_target": -log_kind(2, -0.25),
+            "constancy": 15 * 0.25**2,
+            "identity": 15 * 0.25**2,
+            "variation": 0.0,
+        },
+        abs=1e-6,
+    )
+    assert "variation" not in dtn().generator_loss(source, label, target)
+
+
+def test_total_variation():
+    """Steps 3 to the right and 4 down, everywhere."""
+    x = (3.0 * torch.arange(5)[None, :] + 4.0 * torch.arange(6)[:, None]).expand(2, 1, 6, 5)
+    assert losses.total_variation(x).item() == pytest.approx(5.0)
+    flat = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    losses.total_variation(flat).backward()
+    assert flat.grad.isfinite().all()
+
+
+def test_dtns_f_learns_first_and_is_then_fixed():
+    game = ganzoo.DTN(shape=(1, 16, 16), classes=10, pretrain_steps=3)
+    assert [[player for player, *_ in game.turns(step, [()])] for step in (0, 2, 3, 99)] == [
+        ["classifier"],
+        ["classifier"],
+        ["discriminator", "generator"],
+        ["discriminator", "generator"],
+    ]
+    assert game.classifier.features(torch.rand(2, 1, 16, 16)).shape == (2, 128)
+    with pytest.raises(ValueError, match=r"^DTN needs classes of the sources: set --data.source_labels true"):
+        ganzoo.DTN(shape=(1, 16, 16))

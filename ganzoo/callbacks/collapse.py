@@ -131,9 +131,10 @@ class CollapseWatch(L.Callback):
         found = {}
         for player, norm in self._gradient_norms.items():
             found[f"{player}/gradient_norm"] = norm.to(game.device)
-        for player, loss in losses(game).items():
+        playing = self._gradient_norms.keys()  # in this stage of the game
+        for player, loss in ((player, loss) for player, loss in losses(game).items() if player in playing):
             found[f"{player}/loss_ratio"] = loss / above_zero(self.first_losses[player].to(game.device).abs())
-        for player, weights in weights_of(game).items():
+        for player, weights in ((player, weights) for player, weights in weights_of(game).items() if player in playing):
             found[f"{player}/moved"] = self._moved(self._weights[player], weights)
         return found
 
