@@ -571,7 +571,7 @@ def dtn(**arguments) -> ganzoo.DTN:
     game = ganzoo.DTN(shape=(1, 16, 16), classes=10, **small, **arguments)
     game.classifier.features = lambda x: x.mean((2, 3))
     game.generator.forward = lambda known: known[:, :, None, None].expand(-1, 1, 16, 16) + 0.25
-    game.kinds = lambda x: (x.mean((2, 3)) * torch.arange(3)).log_softmax(1)
+    game.verdicts = lambda x: (x.mean((2, 3)) * torch.arange(3)).log_softmax(1)
     return game
 
 

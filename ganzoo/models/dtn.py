@@ -114,16 +114,16 @@ class DTN(ImageToImage):
 
     def taken_for(self, images: Tensor, kind: int) -> Tensor:
         """-E log D_kind(x)."""
-        return -self.kinds(images)[:, kind].mean()
+        return -self.verdicts(images)[:, kind].mean()
 
-    def kinds(self, images: Tensor) -> Tensor:
+    def verdicts(self, images: Tensor) -> Tensor:
         """log D of each kind, [N, *shape] -> [N, 3]."""
         logits = self.discriminator.last(self.discriminator.features(images)).float()  # [N, 3]
         return logits.log_softmax(1)
 
     def opinions(self, source: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
         fake = self.generator(self.classifier.features(source))
-        return self.kinds(others[-1])[:, REAL], self.kinds(fake)[:, REAL]
+        return self.verdicts(others[-1])[:, REAL], self.verdicts(fake)[:, REAL]
 
     def translate(self, source: Tensor) -> Tensor:
         with evaluating(self.sampler):
