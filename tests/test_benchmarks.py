@@ -49,6 +49,7 @@ def test_the_rings_table_has_every_unconditional_variant():
     missing = {variant for variant in variants() if not issubclass(variant, ConditionalDuel)} - {
         variant for variant, _ in ring_table.GAMES.values()
     }
+    missing = {variant for variant in missing if not issubclass(variant, ganzoo.Upscaler)}
     assert missing <= {ganzoo.DCGAN, ganzoo.SNGAN, ganzoo.SemiSupervisedGAN}, "those for images, and one that needs labels"
 
 
