@@ -3,16 +3,19 @@
 import warnings
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import TINY, TinyContent, data_for, of_digits, trainer
+from PIL import Image
 from torch import nn
 
 import ganzoo
 from ganzoo.data.bicubic import enlarged
 from ganzoo.metrics import content
 from ganzoo.metrics.fidelity import psnr
+from ganzoo.pictures import to_bytes
 
 
 def count(network: nn.Module) -> int:
@@ -197,6 +200,22 @@ def test_samples_are_of_the_latest_small_images(fit):
     kept = {image.numpy().tobytes() for image in game.sources}
     assert len(kept) == 16
     assert all(((image + 1) * 127.5).round().to(torch.uint8).numpy().tobytes() in kept for image in source)
+
+
+def test_grids_show_source_output_and_target(fit, tmp_path):
+    game = srgan(lr=0.0)
+    game.generator.forward = lambda x: torch.zeros(len(x), 1, 16, 16)
+    grid = ganzoo.SampleGrid(every_steps=1, n=16)
+    fit(game, callbacks=[grid], default_root_dir=tmp_path)
+    shown = np.asarray(Image.open(grid.path))
+    data = data_for(ganzoo.SRGAN)
+    data.setup()
+    [(source, target)] = data.on_after_batch_transfer(data.held_out.__getitems__([0]))
+    tiles = [shown[2:66, 2 + 66 * i : 66 + 66 * i, 0] for i in range(3)]
+    assert shown.shape == (2 * 66 + 2, 3 * 66 + 2, 3)
+    assert np.array_equal(tiles[0][::8, ::8], to_bytes(source)[0, 0].numpy())
+    assert set(tiles[1].flatten()) == {128}
+    assert np.array_equal(tiles[2][::4, ::4], to_bytes(target)[0, 0].numpy())
 
 
 def test_it_learns_to_enlarge(fit):
