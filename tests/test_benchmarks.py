@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
 from ganzoo.conditional import ConditionalDuel
+from ganzoo.data.bicubic import enlarged
 from ganzoo.listing import variants
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
@@ -26,6 +28,7 @@ import rivals
 import scaling
 import semi_supervised
 import step_time
+import super_resolution
 import watch_cost
 
 
@@ -274,3 +277,21 @@ def test_bare_rounds_get_the_datas_batches(name, fit):
     fit(game, data=data, max_steps=1)
     took, operations = step_time.rounds(game, "eager", seconds=0.0)
     assert took["seconds"] > 0 and operations > 0
+
+
+def test_super_resolution_next_to_bicubic(tmp_path, monkeypatch, capsys):
+    (tmp_path / "Tiny" / "HR").mkdir(parents=True)
+    for name, size in (("1.png", (40, 32)), ("2.png", (33, 37))):
+        Image.effect_noise(size, 50).convert("RGB").save(tmp_path / "Tiny" / "HR" / name)
+    monkeypatch.setattr(super_resolution.ganzoo, "load", lambda path: upscaler)
+    upscaler = ganzoo.SRGAN(shape=(3, 16, 16), scale=2, generator=partial(ganzoo.SRResNet, width=4, blocks=1))
+    upscaler.generator.forward = lambda x: enlarged(x, 2)
+    arguments = [str(tmp_path), "x.ckpt", "--sets", "Tiny", "--scale", "2", "--cache", str(tmp_path / "cache")]
+    monkeypatch.setattr(sys, "argv", ["super_resolution.py", *arguments, "--device", "cpu"])
+    super_resolution.main()
+    bicubic, same = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert bicubic.startswith("| bicubic | ")
+    assert same == bicubic.replace("bicubic", "x")
+    monkeypatch.setattr(sys, "argv", ["super_resolution.py", *arguments, "--device", "cpu", "--scale", "4"])
+    with pytest.raises(ValueError, match="does not enlarge 4 times"):
+        super_resolution.main()
