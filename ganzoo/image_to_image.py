@@ -109,9 +109,19 @@ class ImageToImage(Game):
         """The generator that translations come from: the averaged one, if there is one."""
         return self.generator if self.average is None else self.average
 
+    @property
+    def translator(self) -> Any:
+        """The network that makes targets of sources."""
+        return self.sampler
+
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of an image to be translated must be multiples."""
+        return getattr(self.translator, "multiple", max(self.shape[1:]))
+
     def translate(self, source: Tensor) -> Tensor:
         """Images [N, C, H, W] in [-1, 1] -> what the generator makes of them, in evaluation mode: the same, float32."""
-        return through(self.sampler, source)
+        return through(self.translator, source)
 
     def sample(self, n: int) -> Tensor:
         """n translations of remembered sources, each of which comes again only when all have: float32 [n, *shape]."""

@@ -106,6 +106,14 @@ class TinyContent(nn.Module):
         return self.layer(images)
 
 
+def four_samples(game: Game) -> tuple[torch.Tensor, ...]:
+    """A batch for `opinions`."""
+    if isinstance(game, ganzoo.Upscaler):
+        return torch.rand(4, *game.sources.shape[1:]), torch.rand(4, *TINY)
+    labelled = game.classes and not isinstance(game, ganzoo.SemiSupervisedGAN)
+    return torch.rand(4, *TINY), *([torch.arange(4)] if labelled else [])
+
+
 def trainer(**arguments) -> L.Trainer:
     """A Lightning trainer that writes nothing and says nothing."""
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, of_digits
+from conftest import TINY, four_samples, of_digits
 from test_lecam import a_round
 from torch import nn
 from torch._dynamo.utils import counters
@@ -505,9 +505,7 @@ def test_every_variant_learns_with_it(variant, fit):
         assert p == 0.5
     calls.clear()
     game.eval()
-    game.opinions(
-        torch.rand(4, *TINY), *([torch.arange(4)] if game.classes and variant is not ganzoo.SemiSupervisedGAN else [])
-    )
+    game.opinions(*four_samples(game))
     assert not calls, "nothing in evaluation mode"
     assert game.discriminator.p.item() == p
 

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, of_digits
+from conftest import TINY, four_samples, of_digits
 from torch import nn
 
 import ganzoo
@@ -180,9 +180,7 @@ def test_every_variant_learns_with_it(variant, fit):
     calls.clear()
     game.eval()
     game.sample(3)
-    game.opinions(
-        torch.rand(4, *TINY), *([torch.arange(4)] if game.classes and variant is not ganzoo.SemiSupervisedGAN else [])
-    )
+    game.opinions(*four_samples(game))
     assert not calls, "neither samples nor opinions in evaluation mode"
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.__main__ import main
+from ganzoo.callbacks.translations import side_by_side
 from ganzoo.data.base import Rounds
 from ganzoo.data.derived import grey, steps
 from ganzoo.data.device import ResidentStream
@@ -355,13 +356,14 @@ def test_halves_of_one_set():
 # --- games of them
 
 
-@pytest.mark.parametrize("name", ["Pix2Pix"])
+@pytest.mark.parametrize("name", ["Pix2Pix", "CycleGAN", "DTN"])
 def test_other_data_is_refused_in_one_line(name, fit):
     with pytest.raises(ValueError, match=r"loss takes \(source, (label, )?target\), and the data gives \(samples, label\)"):
         fit(of_digits(getattr(ganzoo, name)), data=ganzoo.Digits(batch_size=4))
 
 
 def test_pairs_from_the_command_line(folders, tmp_path, monkeypatch):
+    save(folders / "odd.png", photo(0, 19, 21))
     monkeypatch.chdir(tmp_path)
     command = [
         "fit",
@@ -388,7 +390,58 @@ def test_pairs_from_the_command_line(folders, tmp_path, monkeypatch):
     main([*command, "--evaluation.every_steps", "null"])
     game = ganzoo.load(tmp_path / "runs/pix2pix_inpainting/version_0/checkpoints/last.ckpt")
     source = torch.rand(3, 3, 32, 16) * 2 - 1
+    assert game.multiple == 16
     assert game.translate(source).shape == source.shape, "other multiples of the size too"
+    main(
+        [
+            "translate",
+            "--checkpoint",
+            str(tmp_path / "runs/pix2pix_inpainting/version_0/checkpoints/last.ckpt"),
+            str(folders / "odd.png"),
+            "out.png",
+        ]
+    )
+    assert Image.open("out.png").size == (21, 19)
+
+
+def test_pictures_show_the_same_squares_each_time(folders):
+    data = ready(ganzoo.Paired(root=f"{folders}/both", size=16, load_size=20))
+    game = of_digits(ganzoo.Pix2Pix)
+    game.shape = data.shape
+    game.translate = lambda source: source
+    data.trainer = trainer()
+    data.trainer.strategy.connect(game)
+    data.trainer.training = True
+    drawn = np.asarray(side_by_side(game, data, 3))
+    data.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = 9
+    assert np.array_equal(drawn, np.asarray(side_by_side(game, data, 3)))
+    assert not data.still
+
+
+@pytest.mark.parametrize("variant", [ganzoo.CycleGAN, ganzoo.DTN])
+def test_games_of_images_translate(variant):
+    game = of_digits(variant)
+    source = torch.rand(3, 1, 16, 16) * 2 - 1
+    made = game.translate(source)
+    assert made.shape == source.shape
+    torch.testing.assert_close(made[:1], game.translate(source[:1]))
+    assert isinstance(game, ganzoo.Translator)
+    larger = torch.rand(1, 1, 20, 32)
+    if variant is ganzoo.CycleGAN:
+        assert game.translate(larger).shape == larger.shape
+        assert game.back(source).shape == source.shape
+        assert not torch.equal(game.back(source), made)
+    else:
+        with pytest.raises(ValueError, match=r"^DTN translates images of \(1, 16, 16\) alone, not of \(1, 20, 32\)$"):
+            game.translate(larger)
+
+
+def test_the_generators_average_is_what_translates(fit):
+    game = of_digits(ganzoo.CycleGAN, average_decay=0.99)
+    fit(game, max_steps=2)
+    source = torch.rand(1, 1, 16, 16)
+    assert torch.equal(game.translate(source), game.average["there"](source))
+    assert not torch.equal(game.translate(source), game.generator["there"](source))
 
 
 def test_translations_differ_by_dropout_alone():

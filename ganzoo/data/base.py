@@ -66,6 +66,7 @@ class DataModule(L.LightningDataModule):
     classes: int | None = None
     flip: bool = False
     held_out_hint = "choose data that has one"
+    still = False  # whether nothing in batches is drawn at random, as where pictures are compared
     alike = True  # whether held-out samples are of one size, and come in batches
     measured: int | None = None  # real images that scores are measured against: the first so many, None for all
 

@@ -46,3 +46,12 @@ def resized(images: Tensor, dim: int, size: int) -> Tensor:
 def eight_bit(images: Tensor) -> Tensor:
     """Rounded as MATLAB rounds, halves upwards, and clipped."""
     return (images + 0.5).floor().clamp(0, 255)
+
+
+def mirrored(images: Tensor, border: int) -> Tensor:
+    """Continued beyond the edges, whose pixels are repeated first: [..., H, W] -> [..., H + 2 border, W + 2 border]."""
+    for dim in (-2, -1):
+        n = images.shape[dim]
+        at = torch.arange(-border, n + border, device=images.device) % (2 * n)
+        images = images.index_select(dim, torch.minimum(at, 2 * n - 1 - at))
+    return images

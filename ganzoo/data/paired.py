@@ -14,7 +14,7 @@ from ganzoo.data.base import DataModule, at_least
 from ganzoo.data.cache import ImageSet
 from ganzoo.data.decode import Decoder, upright
 from ganzoo.data.files import Files
-from ganzoo.data.pairs import PairedSamples, Targets, crop_alike, drawn
+from ganzoo.data.pairs import PairedSamples, Targets, crop_alike, drawn, in_training
 from ganzoo.data.stream import Samples
 
 Side = Literal["left", "right"]
@@ -110,8 +110,7 @@ class Paired(DataModule):
         return Targets(samples, self.shape[-1])
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> list[tuple[Tensor, ...]]:
-        at_random = self.trainer is not None and bool(self.trainer.training)
-        parts = crop_alike(batch, self.shape[-1], at_random, drawn(self, batch[0].device))
+        parts = crop_alike(batch, self.shape[-1], in_training(self), drawn(self, batch[0].device))
         return super().on_after_batch_transfer(parts, dataloader_idx)
 
     def _sets(self, root: str | None, source: str | None, target: str | None, split: str) -> tuple[ImageSet, ImageSet]:

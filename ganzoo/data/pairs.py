@@ -13,11 +13,16 @@ from ganzoo.data.stream import Samples
 OF_DATA = 2  # in the key of what data modules draw: the game's own noise of the round is another
 
 
+def in_training(data: DataModule) -> bool:
+    """Whether a batch is for a round of training, and may differ each time."""
+    return data.trainer is not None and bool(data.trainer.training) and not data.still
+
+
 def drawn(data: DataModule, device: torch.device) -> torch.Generator:
     """Random numbers of a round of training: a function of (seed, round, rank) alone. Elsewhere always the same."""
     trainer = data.trainer
     key = [0]
-    if trainer is not None and trainer.training:
+    if trainer is not None and in_training(data):
         key = [int(getattr(trainer.lightning_module, "seed", 0) or 0), trainer.global_step, trainer.global_rank]
     state = np.random.SeedSequence([*key, OF_DATA]).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state))

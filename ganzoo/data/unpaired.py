@@ -11,7 +11,7 @@ from ganzoo.data.base import DataModule, at_least
 from ganzoo.data.derived import refuse_no_images
 from ganzoo.data.device import ResidentStream, fits
 from ganzoo.data.folder import ImageFolder
-from ganzoo.data.pairs import Targets, crop_alike, drawn
+from ganzoo.data.pairs import Targets, crop_alike, drawn, in_training
 from ganzoo.data.stream import Samples, Stream
 
 
@@ -99,7 +99,7 @@ class TwoDomains(DataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> list[tuple[Tensor, ...]]:
         if self.load_size is not None:
-            at_random, rng = self.trainer is not None and bool(self.trainer.training), drawn(self, batch[0].device)
+            at_random, rng = in_training(self), drawn(self, batch[0].device)
             *source, target = batch
             size = self.shape[-1]
             batch = [*crop_alike(source, size, at_random, rng), *crop_alike([target], size, at_random, rng)]

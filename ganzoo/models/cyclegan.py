@@ -89,8 +89,9 @@ class CycleGAN(ImageToImage):
         real, fake = (self.discriminator["target"](image) for image in (target, self.generator["there"](source)))
         return real.mean((1, 2)), fake.mean((1, 2))
 
-    def translate(self, source: Tensor) -> Tensor:
-        return through(self.sampler["there"], source)
+    @property
+    def translator(self) -> nn.Module:
+        return self.sampler["there"]
 
     def back(self, target: Tensor) -> Tensor:
         """As `translate`, but sources of targets."""

@@ -126,6 +126,9 @@ class DTN(ImageToImage):
         return self.verdicts(others[-1])[:, REAL], self.verdicts(fake)[:, REAL]
 
     def translate(self, source: Tensor) -> Tensor:
+        """Raises ValueError for images of another size."""
+        if source.shape[1:] != self.shape:
+            raise ValueError(f"DTN translates images of {self.shape} alone, not of {tuple(source.shape[1:])}")
         with evaluating(self.sampler):
             return torch.cat([self.sampler(self.classifier.features(part)) for part in source.split(PORTION)])
 

@@ -1,6 +1,6 @@
 """SRGAN's networks: SRResNet, and the discriminator (Ledig et al. 2017, https://arxiv.org/abs/1609.04802, figure 4)."""
 
-from math import log2
+from math import ceil, log2
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ class SRResNet(nn.Module):
         scale: 2, 4 or 8 (as many sub-pixel convolutions of 2), or 3.
         width: channels; blocks: residual ones.
 
+    Attributes:
+        reach: pixels of the small image, to each side, that one of its pixels has a say in.
+
     Raises:
         ValueError: another scale.
     """
@@ -23,6 +26,7 @@ class SRResNet(nn.Module):
     def __init__(self, shape: tuple[int, ...], scale: int = 4, *, width: int = 64, blocks: int = 16) -> None:
         super().__init__()
         channels = shape[0]
+        self.reach = reach(scale, first=4, within=2 * blocks + 1, last=4)
         self.first = nn.Sequential(nn.Conv2d(channels, width, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(SRResNetBlock(width) for _ in range(blocks)))
         self.after = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
@@ -95,6 +99,16 @@ class SRGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.features(x)).squeeze(1).float()
+
+
+def reach(scale: int, first: int, within: int, last: int) -> int:
+    """Pixels of the small image to each side, rounded up, that one depends on: layers' reaches before, within and behind the
+    sub-pixel convolutions, each of which reaches one pixel before it enlarges."""
+    pixels, size = float(first + within), 1
+    for factor in factors(scale):
+        pixels += 1 / size
+        size *= factor
+    return ceil(pixels + last / size)
 
 
 def factors(scale: int) -> list[int]:

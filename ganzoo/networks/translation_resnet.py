@@ -21,7 +21,7 @@ class ReflectedBlock(nn.Module):
 
 
 class TranslationResNet(nn.Module):
-    """[N, C, H, W] -> the same in [-1, 1], float32, of any sides that are multiples of 4.
+    """[N, C, H, W] -> the same in [-1, 1], float32, of any sides that are multiples of 4 (`multiple`).
 
     Args:
         shape: of the images that it is made for.
@@ -31,6 +31,8 @@ class TranslationResNet(nn.Module):
     Raises:
         ValueError: samples that are not images, or sides that are no multiples of 4 or below 8.
     """
+
+    multiple = 4
 
     def __init__(self, shape: tuple[int, ...], *, width: int = 64, blocks: int | None = None) -> None:
         super().__init__()

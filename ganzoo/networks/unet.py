@@ -43,6 +43,7 @@ class UNet(nn.Module):
         depth = square_size("UNet", shape, SIZES).bit_length() - 1
         channels = [width * min(2**i, 8) for i in range(depth)]
         bias = has_bias(norm)
+        self.multiple = 2**depth  # of which the sides of an image must be one
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, here in enumerate(channels):
             before = channels[i - 1] if i else shape[0]
