@@ -20,7 +20,7 @@ Prints a line every `--every` rounds, and with --out appends it to a CSV; --pict
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,11 @@ from torch import Tensor
 import ganzoo
 from ganzoo.data.base import normalised
 from ganzoo.data.native import SampleImages
-from ganzoo.evaluation import Evaluator, commit, origin
+from ganzoo.evaluation import Evaluator, commit, evaluate
 from ganzoo.game import Game, draw_from
 from ganzoo.image_to_image import ImageToImage
 from ganzoo.metrics.features import extractor
-from ganzoo.pictures import picture, to_bytes
+from ganzoo.pictures import picture
 
 ROUNDS = {"pix2pix": 6000, "cyclegan": 4000, "dtn": 6000}
 Measure = Callable[[Any], dict[str, float]]
@@ -53,47 +53,15 @@ class L1Only(ganzoo.Pix2Pix):
         yield "generator", self.generator_loss, batches[0]
 
 
-class Pairs:
-    """The first n held-out pairs of data that derives them."""
-
-    def __init__(self, data: ganzoo.Derived, n: int) -> None:
-        data.setup()
-        assert data.held_out is not None
-        self.data, self.n = data, min(n, len(data.held_out))
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __call__(self, size: int, indices: Iterable[int]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Sources and targets of each batch, float32."""
-        for i in indices:
-            rows = range(i * size, min((i + 1) * size, self.n))
-            self.data.batch_size = size
-            [(source, target)] = self.data.on_after_batch_transfer(self.data.held_out.__getitems__(rows))
-            yield source, target
-
-
-class Made:
-    """What becomes of the sources, as images to be measured."""
-
-    def __init__(self, pairs: Pairs, make: Callable[[Tensor], Tensor]) -> None:
-        self.pairs, self.make = pairs, make
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
-        for source, _ in self.pairs(size, indices):
-            yield to_bytes(self.make(source))
-
-
-def of_pairs(pairs: Pairs, judge: Evaluator, make: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Mean absolute error and Frechet distance of what is made of the sources."""
-    draw_from(torch.device("cpu"), 0)
-    batches = range(-(-len(pairs) // 250))
-    error = sum(float((make(source) - target).abs().mean((1, 2, 3)).sum()) for source, target in pairs(250, batches))
-    [fd] = judge(Made(pairs, make), origin("", "benchmark", judge.extractor.device))
-    return {"l1": error / len(pairs), "fd": fd.value}
+def of_pairs(game: ImageToImage, data: ganzoo.Derived, judge: Evaluator) -> dict[str, float]:
+    """Mean absolute error and Frechet distance of what is made of the held-out sources."""
+    draw_from(game.device, 0)
+    n = len(judge.real.features)
+    with data.at_rest():
+        batches = data.on_after_batch_transfer(data.held_out.__getitems__(range(n)))
+    error = sum(float((game.translate(source) - target).abs().mean((1, 2, 3)).sum()) for source, target in batches)
+    [fd] = evaluate(judge, game, n, 0, "training", game.global_step)
+    return {"l1": error / n, "fd": fd.value}
 
 
 class Watch(L.Callback):
@@ -136,13 +104,16 @@ def play(game: ImageToImage, data: ganzoo.DataModule, name: str, measure: Measur
 
 
 def pix2pix(given: argparse.Namespace) -> None:
-    of = partial(ganzoo.ImageFolder, root=given.root, val_root=given.val_root, size=32, flip=True)
-    data = ganzoo.Colourisation(of=of(), batch_size=16)
+    of = ganzoo.ImageFolder(root=given.root, val_root=given.val_root, size=32, flip=True)
+    data = ganzoo.Colourisation(of=of, batch_size=16)
     data.prepare_data()
-    pairs = Pairs(ganzoo.Colourisation(of=of()), given.n)
-    photographs = SampleImages(pairs.data.held_out, len(pairs))
-    judge = Evaluator(["fd"], extractor("effnet-lite0", given.weights), photographs, split="held_out")
-    Watch("sources", lambda _: {}, 1, given.out, given.seed).tell(0, of_pairs(pairs, judge, lambda source: source))
+    data.setup()
+    photographs = SampleImages(data.held_out, given.n)
+    judge = Evaluator(["fd"], extractor("effnet-lite0", given.weights), photographs, split="held_out", data=data)
+    measure = partial(of_pairs, data=data, judge=judge)
+    idle = ganzoo.Pix2Pix(shape=data.shape, generator=partial(ganzoo.UNet, width=1))
+    idle.translate = lambda source: source  # type: ignore[method-assign]
+    Watch("sources", measure, 1, given.out, given.seed).tell(0, measure(idle))
     shown = []
     for name, variant in (("pix2pix", ganzoo.Pix2Pix), ("l1_only", L1Only)):
         torch.manual_seed(given.seed)
@@ -152,9 +123,10 @@ def pix2pix(given: argparse.Namespace) -> None:
             discriminator=partial(ganzoo.PatchDiscriminator, width=32),
             decay=(given.rounds // 2, given.rounds),
         )
-        play(game, data, name, lambda game: of_pairs(pairs, judge, game.translate), given)
+        play(game, data, name, measure, given)
         shown.append(game.translate)
-    source, target = next(pairs(16, [0]))
+    with data.at_rest():
+        [(source, target)] = data.on_after_batch_transfer(data.held_out.__getitems__(range(16)))
     draw(given, source, *(make(source) for make in shown), target)
 
 

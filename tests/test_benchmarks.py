@@ -16,9 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 import ganzoo
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.data.bicubic import enlarged
+from ganzoo.data.native import SampleImages
 from ganzoo.duel import Duel
+from ganzoo.evaluation import Evaluator
 from ganzoo.growing import GrowingDuel
 from ganzoo.listing import variants
+from ganzoo.metrics.features import extractor
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
@@ -316,7 +319,11 @@ def test_image_to_image_writes_what_it_measures(tmp_path, fit, capsys):
     assert "twin      round      2 l1 0.5000" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("tiny_extractor")
 def test_image_to_image_measures_pairs():
-    pairs = image_to_image.Pairs(ganzoo.Denoising(of=ganzoo.Digits(), std=0.0), 250)
-    images = torch.cat(list(image_to_image.Made(pairs, lambda source: source).batches(100, range(3))))
-    assert torch.equal(images, pairs.data.held_out.__getitems__(range(250))[0])
+    data = ganzoo.Denoising(of=ganzoo.Digits(), std=0.0)
+    data.setup()
+    judge = Evaluator(["fd"], extractor("tiny"), SampleImages(data.held_out, 150), split="held_out", data=data)
+    idle = of_digits(ganzoo.Pix2Pix)
+    idle.translate = lambda source: source
+    assert image_to_image.of_pairs(idle, data, judge) == pytest.approx({"l1": 0.0, "fd": 0.0}, abs=1e-4)

@@ -70,7 +70,7 @@ ALLOWED = {
     "laboratory": {"game", "duel", "losses", "pictures"},
     "loading": {"game"},
     "metrics": {"precision"},
-    "evaluation": {"game", "pictures", "data", "metrics"},
+    "evaluation": {"game", "image_to_image", "pictures", "data", "metrics"},
     "paths": {"evaluation", "game", "metrics", "precision", "walks"},
 }
 LIGHTNING_FREE = {"precision", "networks", "augment", "ada", "losses", "recipe", "pictures", "metrics"}

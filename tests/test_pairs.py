@@ -16,7 +16,8 @@ from ganzoo.data.base import Rounds
 from ganzoo.data.derived import grey, steps
 from ganzoo.data.device import ResidentStream
 from ganzoo.data.pairs import crop_alike, cropped
-from ganzoo.evaluation import split_of
+from ganzoo.evaluation import Evaluator, evaluate, split_of
+from ganzoo.metrics.features import extractor
 
 CPU = torch.device("cpu")
 
@@ -178,6 +179,29 @@ def test_partners_of_other_proportions_are_refused(folders):
     save(folders / "target" / "5.bmp", photo(0, 32, 32))  # only larger
     data = ganzoo.Paired(source_root=f"{folders}/source", target_root=f"{folders}/target", size=16)
     data.prepare_data()
+
+
+@pytest.mark.usefixtures("tiny_extractor")
+def test_image_to_image_games_are_measured_on_the_datas_sources(tmp_path):
+    data = ready(ganzoo.Denoising(of=ganzoo.Digits(), batch_size=7))
+    game = of_digits(ganzoo.Pix2Pix, generator=partial(ganzoo.UNet, width=2, dropout=0.0))
+    seen = []
+    game.translate = lambda source: (seen.append(source), source)[1]
+    real, _ = split_of(data, "held_out")
+    judge = Evaluator(["fd"], extractor("tiny"), real, split="held_out", data=data)
+    [score] = evaluate(judge, game, 1000, 0, "training", 0)
+    assert score.protocol.n_fake == 297, "each source once"
+    with data.at_rest():
+        batches = data.on_after_batch_transfer(data.held_out.__getitems__(range(297)))
+    assert len(torch.cat(seen)) == 297
+    clean = torch.cat([target for _, target in batches])
+    assert 0.1 < (torch.cat(seen) - clean).abs().mean() < 0.3
+    assert not data.still
+    seen.clear()
+    again = evaluate(judge, game, 1000, 0, "training", 0)[0].value
+    assert again == score.value
+    without = Evaluator(["fd"], extractor("tiny"), real, split="held_out")
+    assert evaluate(without, game, 300, 0, "training", 0)[0].protocol.n_fake == 300, "of what it remembers"
 
 
 # --- pairs derived from images

@@ -24,9 +24,8 @@ def side_by_side(game: Translator, data: Any, rows: int) -> Image.Image:
     shown: list[tuple[Tensor, ...]] = []
     for index in range(min(rows, len(samples))):
         parts = [part.to(game.device) for part in samples.__getitems__([index])]
-        data.still = True
-        [batch] = data.on_after_batch_transfer(parts)
-        data.still = False
+        with data.at_rest():
+            [batch] = data.on_after_batch_transfer(parts)
         source, target = batch[0], batch[-1]
         shown.append((source, game.translate(source), target))
     side = min(LARGEST, *(size for _, made, target in shown for size in (*made.shape[-2:], *target.shape[-2:])))

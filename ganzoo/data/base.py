@@ -7,6 +7,7 @@ them. Nothing here has a state to save: a resumed run starts the stream at the n
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -66,7 +67,7 @@ class DataModule(L.LightningDataModule):
     classes: int | None = None
     flip: bool = False
     held_out_hint = "choose data that has one"
-    still = False  # whether nothing in batches is drawn at random, as where pictures are compared
+    still = False  # whether nothing in batches is drawn anew (`at_rest`)
     alike = True  # whether held-out samples are of one size, and come in batches
     measured: int | None = None  # real images that scores are measured against: the first so many, None for all
 
@@ -157,6 +158,15 @@ class DataModule(L.LightningDataModule):
     def targets_of(self, samples: Samples) -> Samples:
         """The images among a split's samples that a game's samples are to be like: all, unless they are pairs."""
         return samples
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """While it lasts, nothing in batches is drawn anew: the same samples become the same batches."""
+        self.still = True
+        try:
+            yield
+        finally:
+            self.still = False
 
     def _loading(self) -> dict[str, Any]:
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
