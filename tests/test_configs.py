@@ -35,6 +35,8 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
             for player in ("generator", "discriminator"):
                 arguments += [f"--model.{player}", f"{variant}{player.title()}"]
                 arguments += [part for name, value in narrow.items() for part in (f"--model.{player}.{name}", str(value))]
+    if path.stem.startswith("esrgan"):
+        arguments += ["--model.generator", "RRDBNet", "--model.generator.width", "8", "--model.generator.blocks", "1"]
     arguments += ["--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"]
     whole = printed(arguments, capsys)
     (tmp_path / path.name).write_text(whole)  # found before the bundled one

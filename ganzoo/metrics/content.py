@@ -19,10 +19,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet in [0, 1
 
 
 class VGG54(nn.Module):
-    """VGG19 (arXiv:1409.1556) up to its fourth convolution before the fifth pooling, over 12.75 (arXiv:1609.04802, 3.2).
+    """VGG19 (arXiv:1409.1556) up to its fourth convolution before the fifth pooling.
 
     Args:
-        activated: behind the rectifier, as SRGAN has it; else before it, as ESRGAN has it.
+        activated: behind the rectifier and over 12.75, as SRGAN has it (arXiv:1609.04802, section 3.2); else before it and as
+            it is (ESRGAN: arXiv:1809.00219, section 3.3).
         weights: a file of torchvision's VGG19's, trained on ImageNet; by default torch.hub's, downloaded once.
 
     Raises:
@@ -45,6 +46,7 @@ class VGG54(nn.Module):
         except RuntimeError as error:
             raise ValueError(f"{path} does not hold the weights of torchvision's VGG19") from error
         self.layers = layers[: 36 if activated else 35]
+        self.divisor = 12.75 if activated else 1.0
         for layer in self.layers:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False
@@ -54,7 +56,7 @@ class VGG54(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = (images.expand(-1, 3, -1, -1) - self.shift) * self.factor
-        return self.layers(x) / 12.75
+        return self.layers(x) / self.divisor
 
 
 class EffNetLite0Maps(nn.Module):
