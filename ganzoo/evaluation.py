@@ -232,9 +232,9 @@ def split_of(data: DataModule, split: Literal["train", "held_out"]) -> tuple[Sam
     Raises:
         ValueError: there is no such split.
     """
-    held_out = None if data.held_out is None else SampleImages(data.held_out, data.measured)
+    held_out = None if data.held_out is None else SampleImages(data.targets_of(data.held_out), data.measured)
     if split == "train":
-        return SampleImages(data.train, data.measured), held_out
+        return SampleImages(data.targets_of(data.train), data.measured), held_out
     if held_out is None:
         raise ValueError(f"{type(data).__name__} has no held-out split here: {data.held_out_hint}")
     return held_out, None

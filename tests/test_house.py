@@ -125,6 +125,7 @@ def test_the_whole_public_interface_is_exported():
         "PartlyLabelledSamples",
         "Stream",
         "CropStream",
+        "Middles",
         "Pairs",
         "Photographs",
         "WholeDecoder",

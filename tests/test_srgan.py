@@ -97,6 +97,18 @@ def test_two_phases(fit):
     assert game.content.network is None, "nobody has asked for it"
     fit(game, max_steps=3)
     assert {"discriminator/real", "generator/content", "generator/adversarial"} < set(game.terms)
+    assert "generator/pixels" not in game.terms, "nothing is logged that is over"
+
+
+def test_the_watch_does_not_expect_a_discriminator_to_move_before_its_phase(fit, capsys):
+    watch = ganzoo.CollapseWatch(every_steps=1, n=4)
+    game = srgan(pretrain_steps=3)
+    fit(game, max_steps=3, callbacks=[watch])
+    assert "generator/moved" in watch.values
+    assert "discriminator/moved" not in watch.values
+    assert "nothing moves" not in capsys.readouterr().err
+    fit(game, max_steps=5, callbacks=[watch])
+    assert watch.values["discriminator/moved"] > 0
 
 
 def test_rates_fall_to_a_tenth_after_the_second_phases_half():

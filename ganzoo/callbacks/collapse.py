@@ -133,7 +133,8 @@ class CollapseWatch(L.Callback):
         for player, loss in losses(game).items():
             found[f"{player}/loss_ratio"] = loss / above_zero(self.first_losses[player].to(game.device).abs())
         for player, weights in weights_of(game).items():
-            found[f"{player}/moved"] = self._moved(self._weights[player], weights)
+            if player in losses(game):  # one that has had no turn yet, as before the end of a pre-training, is not expected to
+                found[f"{player}/moved"] = self._moved(self._weights[player], weights)
         return found
 
     def _moved(self, then: list[Tensor], now: list[Tensor]) -> Tensor:

@@ -150,7 +150,12 @@ class DataModule(L.LightningDataModule):
     def real_samples(self, n: int) -> Tensor:
         """The first n training samples (fewer if there are fewer) as the model sees them: float32 [n, ...]."""
         self.setup()
-        return normalised(self.train.__getitems__(range(min(n, len(self.train))))[0])
+        targets = self.targets_of(self.train)
+        return normalised(targets.__getitems__(range(min(n, len(targets))))[0])
+
+    def targets_of(self, samples: Samples) -> Samples:
+        """The images among a split's samples that a game's samples are to be like: all, unless they are pairs."""
+        return samples
 
     def _loading(self) -> dict[str, Any]:
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
