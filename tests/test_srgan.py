@@ -211,13 +211,13 @@ def test_effnet_stands_in_for_vgg_aloud(monkeypatch):
 
     monkeypatch.setattr(content, "downloaded", gone)
     of = content.Content(None, content.VGG54)
-    with pytest.warns(UserWarning, match="EfficientNet-Lite0 instead of the paper's VGG19: no weights"):
+    with pytest.warns(UserWarning, match="EfficientNet-Lite0 instead of the paper's network: VGG19's weights"):
         maps = of(torch.rand(1, 1, 32, 48))
     assert maps.shape == (1, 112, 2, 3)
     assert of.name.startswith("EffNetLite0Maps ")
     x = torch.rand(1, 3, 32, 32, requires_grad=True)
     assert torch.autograd.grad(of(x).square().sum(), x)[0].abs().sum() > 0
-    with warnings.catch_warnings(), pytest.raises(ValueError, match="no weights"):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="VGG19's weights cannot be had: put"):
         content.Content(content.VGG54, content.VGG54)(x)
 
 

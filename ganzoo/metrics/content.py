@@ -37,7 +37,11 @@ class VGG54(nn.Module):
         from torchvision.models import VGG19_Weights, vgg19
 
         super().__init__()
-        path = Path(weights) if weights else downloaded(VGG19_Weights.IMAGENET1K_V1.url, hash_prefix="dcbb9e9d")
+        try:
+            path = Path(weights) if weights else downloaded(VGG19_Weights.IMAGENET1K_V1.url, hash_prefix="dcbb9e9d")
+        except ValueError as error:
+            get = f"put vgg19-dcbb9e9d.pth into {Path(torch.hub.get_dir()) / 'checkpoints'}"
+            raise ValueError(f"VGG19's weights cannot be had: {get}, or give --model.content VGG54 and its weights") from error
         with torch.device("meta"):
             layers: nn.Sequential = vgg19().features
         of = {name[9:]: tensor for name, tensor in loaded(path, "VGG19's").items() if name.startswith("features.")}
@@ -122,5 +126,5 @@ class Content:
         try:
             return self.papers()
         except ValueError as error:
-            warnings.warn(f"content loss by EfficientNet-Lite0 instead of the paper's VGG19: {error}", stacklevel=2)
+            warnings.warn(f"content loss by EfficientNet-Lite0 instead of the paper's network: {error}", stacklevel=2)
             return EffNetLite0Maps()
