@@ -53,6 +53,7 @@ from .models.cyclegan import CycleGAN as CycleGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN
 from .models.dtn import DTN as DTN
+from .models.esrgan import ESRGAN as ESRGAN
 from .models.fgan import FGAN as FGAN
 from .models.gan import GAN as GAN
 from .models.infogan import InfoGAN as InfoGAN
@@ -123,6 +124,9 @@ from .networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
 from .networks.r3gan import R3GANGenerator as R3GANGenerator
 from .networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from .networks.resnet import ResNetGenerator as ResNetGenerator
+from .networks.rrdb import RRDB as RRDB
+from .networks.rrdb import ResidualDenseBlock as ResidualDenseBlock
+from .networks.rrdb import RRDBNet as RRDBNet
 from .networks.semi_supervised import GaussianNoise as GaussianNoise
 from .networks.semi_supervised import NoisyMLPDiscriminator as NoisyMLPDiscriminator
 from .networks.semi_supervised import SoftplusMLPGenerator as SoftplusMLPGenerator

@@ -50,7 +50,7 @@ def of_digits(variant: type[Game], **arguments) -> Game:
         small["discriminator"] = partial(variant.default_discriminator, width=16)
         small |= {"latent_dim": 8, "first_size": 4, "stabilise_kimg": 0.004, "fade_kimg": 0.006}
     if issubclass(variant, ganzoo.Upscaler):
-        small["generator"] = partial(variant.default_generator, width=8, blocks=2)
+        small["generator"] = partial(variant.default_generator, width=8, blocks=2 if variant is ganzoo.SRGAN else 1)
         small["discriminator"] = partial(ganzoo.SRGANDiscriminator, width=8)
         small |= {"scale": 2, "content": TinyContent, "pretrain_steps": 0}
     if issubclass(variant, ganzoo.StyleGAN2):

@@ -41,6 +41,8 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
     for variant, generator in (("Pix2Pix", "UNet"), ("CycleGAN", "TranslationResNet")):
         if yaml.safe_load(path.read_text())["model"]["class_path"] == variant:  # of 54 and 22 million at 256x256
             arguments += ["--model.generator", generator, "--model.generator.width", "4"]
+    if path.stem.startswith("esrgan"):
+        arguments += ["--model.generator", "RRDBNet", "--model.generator.width", "8", "--model.generator.blocks", "1"]
     arguments += ["--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"]
     whole = printed(arguments, capsys)
     (tmp_path / path.name).write_text(whole)  # found before the bundled one

@@ -133,6 +133,7 @@ def test_the_whole_public_interface_is_exported():
         "HalfDecoder",
         "Stream",
         "CropStream",
+        "Middles",
         "Pairs",
         "Photographs",
         "WholeDecoder",

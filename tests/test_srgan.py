@@ -97,6 +97,18 @@ def test_two_phases(fit):
     assert game.content.network is None, "nobody has asked for it"
     fit(game, max_steps=3)
     assert {"discriminator/real", "generator/content", "generator/adversarial"} < set(game.terms)
+    assert "generator/pixels" not in game.terms, "nothing is logged that is over"
+
+
+def test_the_watch_does_not_expect_a_discriminator_to_move_before_its_phase(fit, capsys):
+    watch = ganzoo.CollapseWatch(every_steps=1, n=4)
+    game = srgan(pretrain_steps=3)
+    fit(game, max_steps=3, callbacks=[watch])
+    assert "generator/moved" in watch.values
+    assert "discriminator/moved" not in watch.values
+    assert "nothing moves" not in capsys.readouterr().err
+    fit(game, max_steps=5, callbacks=[watch])
+    assert watch.values["discriminator/moved"] > 0
 
 
 def test_rates_fall_to_a_tenth_after_the_second_phases_half():
@@ -125,6 +137,55 @@ def test_data_of_another_scale_are_refused(fit):
         fit(srgan(scale=4))
 
 
+# --- ESRGAN ---
+
+
+def test_rrdb_weights():
+    """As many as in the authors' released models."""
+    with torch.device("meta"):
+        assert count(ganzoo.RRDBNet((3, 128, 128), 4)) == 16_697_987
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_rrdb_enlarges_any_size(scale):
+    network = ganzoo.RRDBNet((3, 128, 128), scale, width=4, growth=2, blocks=1)
+    assert network(torch.rand(2, 3, 5, 7)).shape == (2, 3, 5 * scale, 7 * scale)
+
+
+def test_a_dense_block_is_its_figures():
+    """Slowly, in float64: each layer sees the input and all outputs before it, in that order."""
+    torch.manual_seed(0)
+    block = ganzoo.ResidualDenseBlock(3, 2).double()
+    x = torch.randn(2, 3, 6, 5, dtype=torch.float64)
+    seen = x
+    for i, layer in enumerate(block.layers):
+        out = F.conv2d(seen, layer.weight, layer.bias, padding=1)
+        seen = torch.cat([seen, torch.where(out > 0, out, 0.2 * out)], 1) if i < 4 else out
+    torch.testing.assert_close(block(x), x + 0.2 * seen)
+    assert block.layers[0].weight.std().item() == pytest.approx(0.1 * (2 / 27) ** 0.5, rel=0.3), "a tenth of He's"
+
+
+def test_esrgans_losses_by_hand():
+    """D says 2 of all real images and -1 of all fakes; features are the image; errors are 0.5 of a range of 2."""
+    torch.manual_seed(0)
+    game = of_digits(ganzoo.ESRGAN, content=nn.Identity, adversarial=0.1, pixels=0.01)
+    game.generator.forward = lambda x: F.interpolate(x, scale_factor=2.0)
+    game.discriminator.forward = lambda x: torch.where(x.mean((1, 2, 3)) > 0.25, 2.0, -1.0)
+    source, target = torch.zeros(2, 1, 8, 8), torch.full((2, 1, 16, 16), 0.5)
+    assert game.pretraining_loss(source, target)["pixels"].item() == 0.25
+    right, wrong = np.log1p(np.exp(-3.0)), np.log1p(np.exp(3.0))  # of D's margin of 3
+    terms = {name: term.item() for name, term in game.discriminator_loss(source, target).items()}
+    assert terms == pytest.approx({"real": right, "fake": right})
+    terms = {name: term.item() for name, term in game.generator_loss(source, target).items()}
+    assert terms == pytest.approx({"content": 0.5, "real": 0.1 * wrong, "fake": 0.1 * wrong, "pixels": 0.0025})
+
+
+def test_esrgans_rates():
+    game = of_digits(ganzoo.ESRGAN, pretrain_steps=1_000_000)
+    steps = [0, 199_999, 200_000, 999_999, 1_000_000, 1_049_999, 1_050_000, 1_100_000, 1_200_000, 1_300_000]
+    assert [game.rate(step) for step in steps] == [2, 2, 1, 2 / 16, 1, 1, 0.5, 0.25, 0.125, 0.0625]
+
+
 # --- the content loss ---
 
 
@@ -150,13 +211,13 @@ def test_effnet_stands_in_for_vgg_aloud(monkeypatch):
 
     monkeypatch.setattr(content, "downloaded", gone)
     of = content.Content(None, content.VGG54)
-    with pytest.warns(UserWarning, match="EfficientNet-Lite0 instead of the paper's VGG19: no weights"):
+    with pytest.warns(UserWarning, match="EfficientNet-Lite0 instead of the paper's network: VGG19's weights"):
         maps = of(torch.rand(1, 1, 32, 48))
     assert maps.shape == (1, 112, 2, 3)
     assert of.name.startswith("EffNetLite0Maps ")
     x = torch.rand(1, 3, 32, 32, requires_grad=True)
     assert torch.autograd.grad(of(x).square().sum(), x)[0].abs().sum() > 0
-    with warnings.catch_warnings(), pytest.raises(ValueError, match="no weights"):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="VGG19's weights cannot be had: put"):
         content.Content(content.VGG54, content.VGG54)(x)
 
 
@@ -169,10 +230,10 @@ def test_vgg54_is_torchvisions_up_to_the_sixteenth_convolution(tmp_path):
     images = torch.rand(1, 3, 32, 32)
     mean, std = (torch.tensor(x)[:, None, None] for x in (content.MEAN, content.STD))
     assert sum(isinstance(layer, nn.Conv2d) for layer in whole.features[:35]) == 16
-    expected = whole.features[:35]((images - mean) / std) / 12.75
+    expected = whole.features[:35]((images - mean) / std)
     for activated in (True, False):
         got = content.VGG54(activated, str(tmp_path / "vgg.pth"))(images * 2 - 1)
-        torch.testing.assert_close(got, expected.relu() if activated else expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(got, expected.relu() / 12.75 if activated else expected, rtol=1e-4, atol=1e-6)
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="does not hold the weights of torchvision's VGG19"):
         content.VGG54(weights=str(tmp_path / "other.pth"))

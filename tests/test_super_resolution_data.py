@@ -2,15 +2,19 @@
 
 import pickle
 import zipfile
+from functools import partial
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 import ganzoo
 from ganzoo.data.bicubic import shrunk
 from ganzoo.data.super_resolution import CropStream, Photographs
+from ganzoo.evaluation import split_of
 
 SIZES = [(40, 52), (33, 33), (64, 35), (32, 41), (50, 50)]  # height, width
 
@@ -117,6 +121,41 @@ def test_held_out_photographs_are_whole_and_come_one_by_one(photographs, tmp_pat
     middle = data_of(photographs, tmp_path, val_root=str(photographs), val_crop=24)
     low, high = middle.held_out[0]
     assert low.shape == (3, 6, 6) and torch.equal(high, pixels(photographs, 0)[:, 8:32, 12:36])
+
+
+def test_evaluation_sees_squares_of_one_size(photographs, tmp_path):
+    data = data_of(photographs, tmp_path, val_root=str(photographs), crop=36)
+    train, held_out = split_of(data, "train")
+    assert train.shape == (2, 3, 36, 36)
+    assert held_out.shape == (2, 3, 36, 36)
+    [middles] = held_out.batches(10, range(1))
+    assert torch.equal(middles[0], pixels(photographs, 0)[:, 2:38, 8:44])
+    small = data_of(photographs, tmp_path, val_root=str(photographs), val_crop=20)
+    assert small.real_samples(3).shape == (3, 3, 16, 16)
+    with pytest.raises(ValueError, match="no held-out photograph has 32 pixels a side"):
+        split_of(data_of(photographs, tmp_path, val_root=str(photographs), val_crop=20, crop=32), "train")
+
+
+def test_workers_change_nothing(photographs, tmp_path):
+    stream = data_of(photographs, tmp_path).stream(3, torch.device("cpu"))
+    alone = [batch[0] for batch in islice(DataLoader(stream, batch_size=None), 5)]
+    together = [batch[0] for batch in islice(DataLoader(stream, batch_size=None, num_workers=2), 5)]
+    assert all(map(torch.equal, alone, together))
+
+
+def test_a_run_on_photographs_resumes_exactly(photographs, tmp_path, fit):
+    def game() -> ganzoo.SRGAN:
+        torch.manual_seed(0)
+        network = partial(ganzoo.SRResNet, width=4, blocks=1)
+        kind = partial(ganzoo.SRGANDiscriminator, width=4)
+        return ganzoo.SRGAN(shape=(3, 16, 16), generator=network, discriminator=kind, pretrain_steps=9, compile=False)
+
+    straight, first, second = game(), game(), game()
+    data = partial(data_of, photographs, tmp_path)
+    fit(straight, data=data(), max_steps=4)
+    fit(first, data=data(), max_steps=2).save_checkpoint(tmp_path / "x.ckpt")
+    fit(second, data=data(), max_steps=4, ckpt_path=tmp_path / "x.ckpt")
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in straight.state_dict().items())
 
 
 def test_ready_made_pairs_are_taken_as_they_are(photographs, tmp_path):

@@ -202,6 +202,38 @@ class Pairs(Samples):
         return low, high
 
 
+class Middles(Samples):
+    """Squares in the middle of the large images of pairs, where these are large enough.
+
+    Args:
+        side: in pixels.
+
+    Raises:
+        ValueError: none is.
+    """
+
+    def __init__(self, pairs: Pairs, side: int) -> None:
+        self.pairs, self.side, self.labels = pairs, side, None
+        self.rows = [row for row, (_, high) in enumerate(pairs.pairs) if min(high.shape[1:]) >= side]
+        if not self.rows:
+            raise ValueError(f"no held-out photograph has {side} pixels a side, as training squares have: give larger ones")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Middles, (self.pairs, self.side)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, ...]:
+        """uint8 [len(indices), C, side, side]."""
+        found = []
+        for index in indices:
+            high = self.pairs.pairs[self.rows[index]][1]
+            top, left = ((length - self.side) // 2 for length in high.shape[1:])
+            found.append(torch.from_numpy(np.array(high[:, top : top + self.side, left : left + self.side])))
+        return (torch.stack(found),)
+
+
 class SuperResolution(DataModule):
     """Photographs of any size and kind in a folder or a .zip, and their small versions, which a game is to enlarge again.
 
@@ -314,6 +346,10 @@ class SuperResolution(DataModule):
         *ready, high = batch
         low = ready[0] if ready else shrunk(high, self.scale)
         return super().on_after_batch_transfer((low, high), dataloader_idx)
+
+    def targets_of(self, samples: Samples) -> Samples:
+        """Squares of the size of training ones, whole photographs being of different sizes."""
+        return Middles(samples, self.crop) if isinstance(samples, Pairs) else samples
 
     def stream(self, batch: int, device: torch.device, **place: Any) -> Stream:
         there = device if fits(self.train, device, self.device_share) else None

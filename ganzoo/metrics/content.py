@@ -19,10 +19,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet in [0, 1
 
 
 class VGG54(nn.Module):
-    """VGG19 (arXiv:1409.1556) up to its fourth convolution before the fifth pooling, over 12.75 (arXiv:1609.04802, 3.2).
+    """VGG19 (arXiv:1409.1556) up to its fourth convolution before the fifth pooling.
 
     Args:
-        activated: behind the rectifier, as SRGAN has it; else before it, as ESRGAN has it.
+        activated: behind the rectifier and over 12.75, as SRGAN has it (arXiv:1609.04802, section 3.2); else before it and as
+            it is (ESRGAN: arXiv:1809.00219, section 3.3).
         weights: a file of torchvision's VGG19's, trained on ImageNet; by default torch.hub's, downloaded once.
 
     Raises:
@@ -36,7 +37,11 @@ class VGG54(nn.Module):
         from torchvision.models import VGG19_Weights, vgg19
 
         super().__init__()
-        path = Path(weights) if weights else downloaded(VGG19_Weights.IMAGENET1K_V1.url, hash_prefix="dcbb9e9d")
+        try:
+            path = Path(weights) if weights else downloaded(VGG19_Weights.IMAGENET1K_V1.url, hash_prefix="dcbb9e9d")
+        except ValueError as error:
+            get = f"put vgg19-dcbb9e9d.pth into {Path(torch.hub.get_dir()) / 'checkpoints'}"
+            raise ValueError(f"VGG19's weights cannot be had: {get}, or give --model.content VGG54 and its weights") from error
         with torch.device("meta"):
             layers: nn.Sequential = vgg19().features
         of = {name[9:]: tensor for name, tensor in loaded(path, "VGG19's").items() if name.startswith("features.")}
@@ -45,6 +50,7 @@ class VGG54(nn.Module):
         except RuntimeError as error:
             raise ValueError(f"{path} does not hold the weights of torchvision's VGG19") from error
         self.layers = layers[: 36 if activated else 35]
+        self.divisor = 12.75 if activated else 1.0
         for layer in self.layers:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False
@@ -54,7 +60,7 @@ class VGG54(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = (images.expand(-1, 3, -1, -1) - self.shift) * self.factor
-        return self.layers(x) / 12.75
+        return self.layers(x) / self.divisor
 
 
 class EffNetLite0Maps(nn.Module):
@@ -120,5 +126,5 @@ class Content:
         try:
             return self.papers()
         except ValueError as error:
-            warnings.warn(f"content loss by EfficientNet-Lite0 instead of the paper's VGG19: {error}", stacklevel=2)
+            warnings.warn(f"content loss by EfficientNet-Lite0 instead of the paper's network: {error}", stacklevel=2)
             return EffNetLite0Maps()

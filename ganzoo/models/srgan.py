@@ -55,6 +55,11 @@ class SRGAN(Upscaler):
         self.content = Content(content, self.papers_content)
         self.pretrain_steps, self.drop_steps, self.adversarial = pretrain_steps, drop_steps, adversarial
 
+    def before_round(self, batches: list[Batch], optimizers: dict[str, torch.optim.Optimizer]) -> None:
+        super().before_round(batches, optimizers)
+        if self.global_step == self.pretrain_steps:
+            self.terms = {}  # the first phase's are over
+
     def turns(self, step: int, batches: list[Batch]) -> Iterator[Turn]:
         if step < self.pretrain_steps:
             yield "generator", self.pretraining_loss, batches[-1]
