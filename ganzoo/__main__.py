@@ -14,6 +14,7 @@ Train, measure and compare generative adversarial networks.
   validate  losses on held-out data: ganzoo validate --config CONFIG --ckpt_path CHECKPOINT
   test      the same, through Lightning's test loop
   sample    pictures from a checkpoint: ganzoo sample --checkpoint CHECKPOINT --out samples.png
+  translate images of images:  ganzoo translate --checkpoint CHECKPOINT photo.jpg large.png
   evaluate  FID, KID, IS, precision, recall: ganzoo evaluate --checkpoint CHECKPOINT --data.root DATA
             or of two folders of images:  ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0
   export    weights alone:     ganzoo export --checkpoint CHECKPOINT --out weights.safetensors
@@ -28,7 +29,20 @@ Train, measure and compare generative adversarial networks.
   --traceback               show where an error came from (as does GANZOO_TRACEBACK=1)
   --version                 print the version
 """
-COMMANDS = ["fit", "validate", "test", "sample", "evaluate", "export", "import", "compare", "benchmark", "tune", "list"]
+COMMANDS = [
+    "fit",
+    "validate",
+    "test",
+    "sample",
+    "translate",
+    "evaluate",
+    "export",
+    "import",
+    "compare",
+    "benchmark",
+    "tune",
+    "list",
+]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from ganzoo.published import import_command
 from ganzoo.sampling import sample_command
 from ganzoo.signals import Stopped as Stopped
 from ganzoo.training import train
+from ganzoo.translating import translate_command
 
 
 def run(command: str, arguments: list[str]) -> None:
@@ -33,6 +34,8 @@ def run(command: str, arguments: list[str]) -> None:
         export_command(arguments)
     elif command == "import":
         import_command(arguments)
+    elif command == "translate":
+        translate_command(arguments)
     elif command == "tune":
         from ganzoo.tune.command import tune_command  # which needs this module
 

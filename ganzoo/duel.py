@@ -189,20 +189,26 @@ class Duel(Game):
 
     def follow(self, average: nn.Module, network: nn.Module) -> None:
         """Move the weight average towards the network's weights, once a round."""
-        # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
-        averages, latest = ([*net.parameters(), *net.buffers()] for net in (average, network))
-        moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
-        torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - self.memory())
-        # Spectral normalisation's vectors are those of the averaged weights: the mean of unit vectors is shorter than they are,
-        # and would make sigma too small. Reading the weight in training mode is one power iteration.
-        for layer in average.modules():
-            if is_parametrized(layer, "weight"):
-                _ = layer.weight
+        follow(average, network, self.memory())
 
     def memory(self) -> float:
         """How much of the weight average stays this round: not much at first, or the untrained weights would count for long."""
         assert self.average_decay is not None
         return min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, memory: float) -> None:
+    """Move the weight average towards the network's weights, keeping this share of it."""
+    # Batch normalisation's statistics too: the averaged weights' activations lag behind just as much.
+    averages, latest = ([*net.parameters(), *net.buffers()] for net in (average, network))
+    moving = [i for i, tensor in enumerate(latest) if tensor.is_floating_point()]
+    torch._foreach_lerp_([averages[i] for i in moving], [latest[i] for i in moving], 1 - memory)
+    # Spectral normalisation's vectors are those of the averaged weights: the mean of unit vectors is shorter than they are,
+    # and would make sigma too small. Reading the weight in training mode is one power iteration.
+    for layer in average.modules():
+        if is_parametrized(layer, "weight"):
+            _ = layer.weight
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from ganzoo.data.base import DataModule
 from ganzoo.data.cache import default_cache, replacing
 from ganzoo.data.native import FileImages, SampleImages
 from ganzoo.game import Diverged, Game, draw_from
+from ganzoo.image_to_image import ImageToImage
 from ganzoo.metrics import scores
 from ganzoo.metrics.extract import Images, extract, rank, world
 from ganzoo.metrics.features import Extractor
@@ -55,12 +56,31 @@ class Generated:
         """Batch i: uint8 [size or fewer, C, H, W]."""
         for i in indices:
             draw_from(self.game.device, self.seed, i)
-            samples = self.game.sample(min(size, self.n - i * size))
+            samples = self.made(i * size, min(size, self.n - i * size))
             if not samples.isfinite().all():
                 raise Diverged(
                     f"the generator makes NaN or infinity (images {i * size} on): an earlier checkpoint may be sound"
                 )
             yield to_bytes(samples)
+
+    def made(self, first: int, n: int) -> Tensor:
+        """Images `first` and the n - 1 next: float32 [n, C, H, W]."""
+        return self.game.sample(n)
+
+
+class Translated(Generated):
+    """What an image-to-image game makes of a split's first n sources, fewer if there are fewer; raises as `Generated` does."""
+
+    def __init__(self, game: ImageToImage, data: DataModule, split: str, n: int, seed: int) -> None:
+        samples = data.train if split == "train" else data.held_out
+        assert samples is not None  # or there would be no real images either
+        super().__init__(game, min(n, len(samples)), seed)
+        self.translate, self.samples, self.data = game.translate, samples, data
+
+    def made(self, first: int, n: int) -> Tensor:
+        parts = [part.to(self.game.device) for part in self.samples.__getitems__(range(first, first + n))]
+        with self.data.at_rest():
+            return torch.cat([self.translate(batch[0]) for batch in self.data.on_after_batch_transfer(parts)])
 
 
 def refuse_points(game: Game) -> None:
@@ -141,6 +161,7 @@ class Evaluator:
     Args:
         images, held_out: the real images, and those never trained on where memorisation is asked for.
         split: which part of the data `images` are.
+        data: whose sources, of that part, are what image-to-image games are measured on; None: what they remember.
         console: where bars are shown; standard error if None.
 
     Raises:
@@ -155,8 +176,10 @@ class Evaluator:
         *,
         split: str,
         held_out: RealImages | None = None,
+        data: DataModule | None = None,
         console: Console | None = None,
     ) -> None:
+        self.data = data
         self.console = console or Console(stderr=True)
         self.metrics = scores.asked(metrics, extractor.name)
         scores.refuse_too_few(self.metrics, len(images), "real ones")
@@ -232,9 +255,9 @@ def split_of(data: DataModule, split: Literal["train", "held_out"]) -> tuple[Sam
     Raises:
         ValueError: there is no such split.
     """
-    held_out = None if data.held_out is None else SampleImages(data.held_out, data.measured)
+    held_out = None if data.held_out is None else SampleImages(data.targets_of(data.held_out), data.measured)
     if split == "train":
-        return SampleImages(data.train, data.measured), held_out
+        return SampleImages(data.targets_of(data.train), data.measured), held_out
     if held_out is None:
         raise ValueError(f"{type(data).__name__} has no held-out split here: {data.held_out_hint}")
     return held_out, None
@@ -243,7 +266,7 @@ def split_of(data: DataModule, split: Literal["train", "held_out"]) -> tuple[Sam
 def evaluate(
     evaluator: Evaluator, game: Game, n: int, seed: int, source: str, step: int, seconds: float | None = None
 ) -> list[Stamped]:
-    """Scores of n samples of a game.
+    """Scores of n samples of a game; of an image-to-image game, of its translations of the data's first n sources.
 
     Args:
         source: hash of the checkpoint that the game comes from, or "training".
@@ -251,7 +274,10 @@ def evaluate(
         seconds: of training until then.
     """
     of = origin(type(game).__name__, source, evaluator.extractor.device, step, game.images_seen, seconds)
-    return evaluator(Generated(game, n, seed), of, average=game.averaged, truncation=game.truncation, seed=seed)
+    fakes = Generated(game, n, seed)
+    if isinstance(game, ImageToImage) and evaluator.data is not None:
+        fakes = Translated(game, evaluator.data, evaluator.split, n, seed)
+    return evaluator(fakes, of, average=game.averaged, truncation=game.truncation, seed=seed)
 
 
 def origin(

@@ -67,6 +67,14 @@ def top_k(fake_logit: Tensor, share: Tensor) -> Tensor:
     return torch.where(rank < share * len(fake_logit), fake_logit, fake_logit.detach())
 
 
+def total_variation(images: Tensor) -> Tensor:
+    """E sqrt((z_i,j+1 - z_i,j)^2 + (z_i+1,j - z_i,j)^2), how uneven images [N, C, H, W] are: a mean over
+    pixels (arXiv:1611.02200, eq. 7, where it is a sum)."""
+    across = images[..., :-1, 1:] - images[..., :-1, :-1]
+    down = images[..., 1:, :-1] - images[..., :-1, :-1]
+    return (across.square() + down.square() + 1e-12).sqrt().mean()  # whose gradient at 0 would not be finite
+
+
 def gradient_norm(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """||grad_x D(x)||_2 of each sample over all its dimensions, differentiable once more: [N, ...] -> [N].
 

@@ -138,7 +138,7 @@ def against_data(given: Any, names: list[str], by: Extractor) -> Evaluator:
     given.data.prepare_data()
     given.data.setup()
     real, held_out = split_of(given.data, given.split)
-    return Evaluator(names, by, real, split=given.split, held_out=held_out)
+    return Evaluator(names, by, real, split=given.split, held_out=held_out, data=given.data)
 
 
 def run_folder(checkpoint: Path) -> Path:

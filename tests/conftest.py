@@ -18,6 +18,7 @@ from torchvision.datasets import CIFAR10
 
 import ganzoo
 from ganzoo.conditional import ConditionalDuel
+from ganzoo.data.bicubic import shrunk
 from ganzoo.game import Game
 from ganzoo.metrics import features
 from ganzoo.metrics.features import Extractor
@@ -48,19 +49,69 @@ def of_digits(variant: type[Game], **arguments) -> Game:
         small["generator"] = partial(variant.default_generator, width=16)
         small["discriminator"] = partial(variant.default_discriminator, width=16)
         small |= {"latent_dim": 8, "first_size": 4, "stabilise_kimg": 0.004, "fade_kimg": 0.006}
+    if issubclass(variant, ganzoo.Upscaler):
+        small["generator"] = partial(variant.default_generator, width=8, blocks=2 if variant is ganzoo.SRGAN else 1)
+        small["discriminator"] = partial(ganzoo.SRGANDiscriminator, width=8)
+        small |= {"scale": 2, "content": TinyContent, "pretrain_steps": 0}
     if issubclass(variant, ganzoo.StyleGAN2):
         narrow = {"channel_base": 128, "channel_max": 8}
         small["generator"] = partial(ganzoo.StyleGAN2Generator, w_dim=16, mapping_layers=2, **narrow)
         small["discriminator"] = partial(ganzoo.StyleGAN2Discriminator, mapping_layers=2, **narrow)
         small["latent_dim"] = 16
+    if issubclass(variant, ganzoo.Pix2Pix):
+        small["generator"] = partial(ganzoo.UNet, width=8)
+        small["discriminator"] = partial(ganzoo.PatchDiscriminator, width=8)
+    if issubclass(variant, ganzoo.DTN):
+        small["classifier"] = partial(ganzoo.FeatureClassifier, widths=(4, 8, 8, 8))
+        small["generator"] = partial(ganzoo.DCGANGenerator, width=8)
+        small["discriminator"] = partial(ganzoo.DCGANDiscriminator, width=8)
+        small |= {"classes": 10, "pretrain_steps": 2}
+    if issubclass(variant, ganzoo.CycleGAN):
+        small["generator"] = partial(ganzoo.TranslationResNet, width=4, blocks=1)
+        small["discriminator"] = partial(ganzoo.PatchDiscriminator, width=8, affine=False)
+        small["pool"] = 20  # full after two rounds of 8
     arguments = small | arguments
     return variant(shape=TINY, **arguments)
 
 
 def data_for(variant: type[Game]) -> ganzoo.DataModule:
     """Digits in batches of 8, with the parts that the variant's losses take."""
+    if issubclass(variant, ganzoo.CycleGAN | ganzoo.DTN):
+        return ganzoo.Inverted(of=ganzoo.Digits(), source_labels=variant is not ganzoo.CycleGAN, batch_size=8)
+    if issubclass(variant, ganzoo.Pix2Pix):
+        return ganzoo.Denoising(of=ganzoo.Digits(), batch_size=8)
+    if issubclass(variant, ganzoo.Upscaler):
+        return SmallDigits(batch_size=8)
     labelled = 40 if issubclass(variant, ganzoo.SemiSupervisedGAN) else None
     return ganzoo.Digits(batch_size=8, labelled=labelled)
+
+
+class SmallDigits(ganzoo.Digits):
+    """Digits beside those of half their size."""
+
+    def on_after_batch_transfer(self, batch, dataloader_idx: int = 0):
+        return super().on_after_batch_transfer((shrunk(batch[0], 2), batch[0]))
+
+
+class TinyContent(nn.Module):
+    """In place of a pretrained network of a content loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, 4, 3, 2)
+        nn.init.normal_(self.layer.weight, generator=torch.Generator().manual_seed(0))
+        nn.init.zeros_(self.layer.bias)
+
+    def forward(self, images):
+        return self.layer(images)
+
+
+def four_samples(game: Game) -> tuple[torch.Tensor, ...]:
+    """A batch for `opinions`."""
+    if isinstance(game, ganzoo.Upscaler):
+        return torch.rand(4, *game.sources.shape[1:]), torch.rand(4, *TINY)
+    labelled = game.classes and not isinstance(game, ganzoo.SemiSupervisedGAN)
+    return torch.rand(4, *TINY), *([torch.arange(4)] if labelled else [])
 
 
 def trainer(**arguments) -> L.Trainer:

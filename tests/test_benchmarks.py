@@ -4,21 +4,29 @@ import csv
 import json
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, data_for, of_digits
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 import ganzoo
 from ganzoo.conditional import ConditionalDuel
+from ganzoo.data.bicubic import enlarged
+from ganzoo.data.native import SampleImages
+from ganzoo.duel import Duel
+from ganzoo.evaluation import Evaluator
+from ganzoo.growing import GrowingDuel
 from ganzoo.listing import variants
+from ganzoo.metrics.features import extractor
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
 import data_rate
+import image_to_image
 import mnist_quality
 import ring_modes
 import ring_table
@@ -26,6 +34,7 @@ import rivals
 import scaling
 import semi_supervised
 import step_time
+import super_resolution
 import watch_cost
 
 
@@ -46,9 +55,10 @@ def test_ring_modes_of_a_collapsed_generator():
 
 
 def test_the_rings_table_has_every_unconditional_variant():
-    missing = {variant for variant in variants() if not issubclass(variant, ConditionalDuel)} - {
+    missing = {variant for variant in variants() if issubclass(variant, Duel) and not issubclass(variant, ConditionalDuel)} - {
         variant for variant, _ in ring_table.GAMES.values()
     }
+    missing = {variant for variant in missing if not issubclass(variant, ganzoo.Upscaler | GrowingDuel)}
     assert missing <= {ganzoo.DCGAN, ganzoo.SNGAN, ganzoo.SemiSupervisedGAN}, "those for images, and one that needs labels"
 
 
@@ -273,3 +283,47 @@ def test_bare_rounds_get_the_datas_batches(name, fit):
     fit(game, data=data, max_steps=1)
     took, operations = step_time.rounds(game, "eager", seconds=0.0)
     assert took["seconds"] > 0 and operations > 0
+
+
+def test_super_resolution_next_to_bicubic(tmp_path, monkeypatch, capsys):
+    (tmp_path / "Tiny" / "HR").mkdir(parents=True)
+    for name, size in (("1.png", (40, 32)), ("2.png", (33, 37))):
+        Image.effect_noise(size, 50).convert("RGB").save(tmp_path / "Tiny" / "HR" / name)
+    monkeypatch.setattr(super_resolution.ganzoo, "load", lambda path: upscaler)
+    upscaler = ganzoo.SRGAN(shape=(3, 16, 16), scale=2, generator=partial(ganzoo.SRResNet, width=4, blocks=1))
+    upscaler.generator.forward = lambda x: enlarged(x, 2)
+    arguments = [str(tmp_path), "x.ckpt", "--sets", "Tiny", "--scale", "2", "--cache", str(tmp_path / "cache")]
+    monkeypatch.setattr(sys, "argv", ["super_resolution.py", *arguments, "--device", "cpu"])
+    super_resolution.main()
+    bicubic, same = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert bicubic.startswith("| bicubic | ")
+    assert same == bicubic.replace("bicubic", "x")
+    monkeypatch.setattr(sys, "argv", ["super_resolution.py", *arguments, "--device", "cpu", "--scale", "4"])
+    with pytest.raises(ValueError, match="does not enlarge 4 times"):
+        super_resolution.main()
+
+
+def test_image_to_image_writes_what_it_measures(tmp_path, fit, capsys):
+    twin = of_digits(ganzoo.Pix2Pix)
+    twin.__class__ = image_to_image.L1Only
+    before = [weight.detach().clone() for weight in twin.discriminator.parameters()]
+    watch = image_to_image.Watch("twin", lambda game: {"l1": 0.5}, 2, tmp_path / "x.csv", 0)
+    fit(twin, data=data_for(ganzoo.Pix2Pix), max_steps=3, callbacks=[watch])
+    assert all(torch.equal(*pair) for pair in zip(before, twin.discriminator.parameters(), strict=True))
+    with (tmp_path / "x.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["game"], row["round"], row["score"], row["value"]) for row in rows] == [
+        ("twin", "2", "l1", "0.5"),
+        ("twin", "3", "l1", "0.5"),
+    ]
+    assert "twin      round      2 l1 0.5000" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("tiny_extractor")
+def test_image_to_image_measures_pairs():
+    data = ganzoo.Denoising(of=ganzoo.Digits(), std=0.0)
+    data.setup()
+    judge = Evaluator(["fd"], extractor("tiny"), SampleImages(data.held_out, 150), split="held_out", data=data)
+    idle = of_digits(ganzoo.Pix2Pix)
+    idle.translate = lambda source: source
+    assert image_to_image.of_pairs(idle, data, judge) == pytest.approx({"l1": 0.0, "fd": 0.0}, abs=1e-4)

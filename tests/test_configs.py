@@ -25,8 +25,11 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     arguments = ["fit", "--config", path.name, "--trainer.max_steps", "2", "--data.batch_size", "4"]
     data = yaml.safe_load(path.read_text())["data"]
+    roots = {"Paired": ["root"], "Unpaired": ["source_root", "target_root"]}.get(data["class_path"], ["root"])
+    if "of" in data.get("init_args", {}):
+        roots = ["of.root"]
     if data["class_path"] not in ("Digits", "Gaussians", "Line", "Checkerboard", "Dirac"):
-        arguments += ["--data.root", str(tiny_data)]
+        arguments += [part for root in roots for part in (f"--data.{root}", str(tiny_data))]
     if "labelled" in data.get("init_args", {}):
         arguments += ["--data.labelled", "20"]
     narrow_ones = {variant: {"width": 16} for variant in ("R3GAN", "ProGAN", "StyleGAN")}
@@ -35,6 +38,11 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
             for player in ("generator", "discriminator"):
                 arguments += [f"--model.{player}", f"{variant}{player.title()}"]
                 arguments += [part for name, value in narrow.items() for part in (f"--model.{player}.{name}", str(value))]
+    for variant, generator in (("Pix2Pix", "UNet"), ("CycleGAN", "TranslationResNet")):
+        if yaml.safe_load(path.read_text())["model"]["class_path"] == variant:  # of 54 and 22 million at 256x256
+            arguments += ["--model.generator", generator, "--model.generator.width", "4"]
+    if path.stem.startswith("esrgan"):
+        arguments += ["--model.generator", "RRDBNet", "--model.generator.width", "8", "--model.generator.blocks", "1"]
     arguments += ["--trainer.accelerator", "cpu", "--samples.n", "4", "--evaluation.every_steps", "null"]
     whole = printed(arguments, capsys)
     (tmp_path / path.name).write_text(whole)  # found before the bundled one

@@ -450,3 +450,173 @@ def test_wgan_gp_refuses_batch_norm():
 def test_an_unknown_cost_is_never_another_one(variant):
     with pytest.raises(KeyError, match="minmax"):
         variant(shape=(2,), generator_cost="minmax")
+
+
+# --- image to image
+
+
+def test_image_to_image_weights():
+    """As the authors' later code (junyanz/pytorch-CycleGAN-and-pix2pix) counts them."""
+    with torch.device("meta"):
+        assert count(ganzoo.UNet((3, 256, 256))) == 54_413_955
+        assert count(ganzoo.UNet((3, 256, 256), norm="batch")) == 54_413_955
+        assert count(ganzoo.PatchDiscriminator((6, 256, 256))) == 2_768_705
+        assert count(ganzoo.PatchDiscriminator((3, 256, 256), affine=False)) == 2_764_737
+
+
+def test_a_patch_is_of_70_pixels():
+    for halvings, patch in ((1, 16), (2, 34), (3, 70)):
+        network = ganzoo.PatchDiscriminator((1, 128, 128), width=2, halvings=halvings, norm="none")
+        x = torch.zeros(1, 1, 128, 128, requires_grad=True)
+        logit = network(x)
+        middle = logit.shape[1] // 2
+        logit[0, middle, middle].backward()
+        seen = x.grad[0, 0].ne(0).nonzero()
+        assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [patch, patch]
+
+
+def test_pix2pix():
+    """Logits of one patch each: real 2, fake 0.5; the fake is 0.25 from the target everywhere."""
+    game = ganzoo.Pix2Pix(shape=(1, 16, 16), generator=partial(ganzoo.UNet, width=2))
+    source, target = torch.zeros(2, 1, 16, 16), torch.full((2, 1, 16, 16), 0.75)
+    game.generator.forward = lambda x: x + 0.5
+    game.discriminator.forward = lambda x: torch.where(x[:, 1:].mean((2, 3), keepdim=True) > 0.6, 2.0, 0.5).squeeze(1)
+    loss = game.discriminator_loss(source, target)
+    assert loss["real"].item() == pytest.approx(-math.log(sigmoid(2)) / 2)
+    assert loss["fake"].item() == pytest.approx(-math.log(1 - sigmoid(0.5)) / 2)
+    loss = game.generator_loss(source, target)
+    assert loss["adversarial"].item() == pytest.approx(-math.log(sigmoid(0.5)))
+    assert loss["l1"].item() == pytest.approx(100 * 0.25)
+
+
+def test_cyclegan_weights():
+    with torch.device("meta"):
+        game = ganzoo.CycleGAN(shape=(3, 256, 256))
+        assert count(game.generator) == 2 * 11_378_179
+        assert count(game.discriminator) == 2 * 2_764_737
+        six = 11_378_179 - 3 * 2 * (256 * 256 * 9 + 256)
+        assert count(ganzoo.CycleGAN(shape=(3, 128, 128)).generator["there"]) == six
+
+
+def test_cyclegan():
+    """G adds 0.5, F takes off 0.25: whole ways are 0.25 off. Logits are the images' means."""
+    small = {"generator": partial(ganzoo.TranslationResNet, width=1, blocks=1), "pool": 0}
+    game = ganzoo.CycleGAN(shape=(1, 16, 16), **small)
+    game.generator["there"].forward = lambda x: x + 0.5
+    game.generator["back"].forward = lambda x: x - 0.25
+    for judge in game.discriminator.values():
+        judge.forward = lambda x: x.mean((2, 3))
+    source, target = torch.full((2, 1, 16, 16), 0.125), torch.full((2, 1, 16, 16), -0.5)
+    terms = {name: term.item() for name, term in game.generator_loss(source, target).items()}
+    assert terms == pytest.approx(
+        {
+            "adversarial_target": (0.625 - 1) ** 2,
+            "adversarial_source": (-0.75 - 1) ** 2,
+            "cycle_source": 10 * 0.25,
+            "cycle_target": 10 * 0.25,
+            "identity_target": 5 * 0.5,
+            "identity_source": 5 * 0.25,
+        }
+    )
+    terms = {name: term.item() for name, term in game.discriminator_loss(source, target).items()}
+    assert terms == pytest.approx(
+        {
+            "real_target": (-0.5 - 1) ** 2 / 2,
+            "fake_target": 0.625**2 / 2,
+            "real_source": (0.125 - 1) ** 2 / 2,
+            "fake_source": 0.75**2 / 2,
+        }
+    )
+
+
+def test_cyclegans_terms_reach_their_own_networks():
+    torch.manual_seed(0)
+    small = partial(ganzoo.TranslationResNet, width=2, blocks=1)
+    game = ganzoo.CycleGAN(shape=(1, 16, 16), generator=small)
+    source, target = torch.rand(2, 2, 1, 16, 16).unbind()
+    networks = {f"G {name}": net for name, net in game.generator.items()}
+    networks |= {f"D {name}": net for name, net in game.discriminator.items()}
+
+    def reached(term: torch.Tensor, player: str) -> set[str]:
+        """Of the player's networks."""
+        of = {name: list(net.parameters()) for name, net in networks.items() if name.startswith(player)}
+        found = {name: torch.autograd.grad(term, own, retain_graph=True, allow_unused=True) for name, own in of.items()}
+        return {name for name, grads in found.items() if any(grad is not None and grad.any() for grad in grads)}
+
+    terms = game.generator_loss(source, target)
+    assert {name: reached(term, "G") for name, term in terms.items()} == {
+        "adversarial_target": {"G there"},
+        "adversarial_source": {"G back"},
+        "cycle_source": {"G there", "G back"},
+        "cycle_target": {"G there", "G back"},
+        "identity_target": {"G there"},
+        "identity_source": {"G back"},
+    }
+    terms = game.discriminator_loss(source, target)
+    assert {name: reached(term, "D") for name, term in terms.items()} == {
+        "real_target": {"D target"},
+        "fake_target": {"D target"},
+        "real_source": {"D source"},
+        "fake_source": {"D source"},
+    }
+    assert not any(reached(term, "G") for name, term in terms.items() if name.startswith("fake"))
+
+
+def dtn(**arguments) -> ganzoo.DTN:
+    """Of images of one brightness, which f tells, g gives back a quarter brighter, and D takes for the third kind by."""
+    small = {"classifier": partial(ganzoo.FeatureClassifier, widths=(1, 1, 1, 1))}
+    small |= {
+        f"{player}": partial(getattr(ganzoo, f"DCGAN{player.title()}"), width=1) for player in ("generator", "discriminator")
+    }
+    game = ganzoo.DTN(shape=(1, 16, 16), classes=10, **small, **arguments)
+    game.classifier.features = lambda x: x.mean((2, 3))
+    game.generator.forward = lambda known: known[:, :, None, None].expand(-1, 1, 16, 16) + 0.25
+    game.verdicts = lambda x: (x.mean((2, 3)) * torch.arange(3)).log_softmax(1)
+    return game
+
+
+def log_kind(kind: int, mean: float) -> float:
+    return kind * mean - math.log(1 + math.exp(mean) + math.exp(2 * mean))
+
+
+def test_dtn():
+    source, target, label = torch.full((2, 1, 16, 16), 0.5), torch.full((2, 1, 16, 16), -0.5), torch.zeros(2).long()
+    game = dtn(variation=0.05)
+    terms = {name: term.item() for name, term in game.discriminator_loss(source, label, target).items()}
+    assert terms == pytest.approx(
+        {"real": -log_kind(2, -0.5), "fake": -log_kind(0, 0.75), "fake_of_target": -log_kind(1, -0.25)}
+    )
+    terms = {name: term.item() for name, term in game.generator_loss(source, label, target).items()}
+    assert terms == pytest.approx(
+        {
+            "adversarial": -log_kind(2, 0.75),
+            "adversarial_of_target": -log_kind(2, -0.25),
+            "constancy": 15 * 0.25**2,
+            "identity": 15 * 0.25**2,
+            "variation": 0.0,
+        },
+        abs=1e-6,
+    )
+    assert "variation" not in dtn().generator_loss(source, label, target)
+
+
+def test_total_variation():
+    """Steps 3 to the right and 4 down, everywhere."""
+    x = (3.0 * torch.arange(5)[None, :] + 4.0 * torch.arange(6)[:, None]).expand(2, 1, 6, 5)
+    assert losses.total_variation(x).item() == pytest.approx(5.0)
+    flat = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    losses.total_variation(flat).backward()
+    assert flat.grad.isfinite().all()
+
+
+def test_dtns_f_learns_first_and_is_then_fixed():
+    game = ganzoo.DTN(shape=(1, 16, 16), classes=10, pretrain_steps=3)
+    assert [[player for player, *_ in game.turns(step, [()])] for step in (0, 2, 3, 99)] == [
+        ["classifier"],
+        ["classifier"],
+        ["discriminator", "generator"],
+        ["discriminator", "generator"],
+    ]
+    assert game.classifier.features(torch.rand(2, 1, 16, 16)).shape == (2, 128)
+    with pytest.raises(ValueError, match=r"^DTN needs classes of the sources: set --data.source_labels true"):
+        ganzoo.DTN(shape=(1, 16, 16))

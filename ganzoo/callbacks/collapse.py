@@ -15,8 +15,10 @@ from torch.nn.utils import get_total_norm
 from ganzoo.callbacks.remedies import GONE, NOT_FINITE, STILL, WON, remedies
 from ganzoo.duel import Duel
 from ganzoo.game import Batch, Game, draw_from
+from ganzoo.image_to_image import ImageToImage
 from ganzoo.metrics.variety import Variation, above_zero, from_afar
 from ganzoo.optimizers import Optimizers
+from ganzoo.translation import Translator
 
 PATIENCE = {WON: 3, GONE: 3, STILL: 1, NOT_FINITE: 1}  # checks in a row until it is said
 AGAIN = 10  # checks until it is said again
@@ -99,7 +101,7 @@ class CollapseWatch(L.Callback):
         self._round = trainer.global_step
         self.first_losses = losses(game) | self.first_losses
         if self._variation is None and type(game).sample is not Game.sample:
-            self._collect(batches)
+            self._collect([batch[-1 if isinstance(game, Translator) else 0] for batch in batches])
         if trainer.global_step % self.every_steps == 0:
             self.check(trainer, game, batches[-1])
 
@@ -129,9 +131,10 @@ class CollapseWatch(L.Callback):
         found = {}
         for player, norm in self._gradient_norms.items():
             found[f"{player}/gradient_norm"] = norm.to(game.device)
-        for player, loss in losses(game).items():
+        playing = self._gradient_norms.keys()  # in this stage of the game
+        for player, loss in ((player, loss) for player, loss in losses(game).items() if player in playing):
             found[f"{player}/loss_ratio"] = loss / above_zero(self.first_losses[player].to(game.device).abs())
-        for player, weights in weights_of(game).items():
+        for player, weights in ((player, weights) for player, weights in weights_of(game).items() if player in playing):
             found[f"{player}/moved"] = self._moved(self._weights[player], weights)
         return found
 
@@ -150,8 +153,8 @@ class CollapseWatch(L.Callback):
         sizes = [min(batch_size, self.n - done) for done in range(0, self.n, batch_size)]
         return self._variation(torch.cat([from_afar(game.sample(size)) for size in sizes]))._asdict()
 
-    def _collect(self, batches: list[Batch]) -> None:
-        self._real += [from_afar(batch[0].detach()) for batch in batches]
+    def _collect(self, real: list[Tensor]) -> None:
+        self._real += [from_afar(part.detach()) for part in real]
         if sum(map(len, self._real)) >= 4 * self.n:
             self._variation = Variation(torch.cat(self._real)[: 4 * self.n], self.n)
             self._real = []
@@ -235,7 +238,7 @@ def troubles(values: dict[str, float], rounds: int, rate: float) -> dict[str, st
 
 def opinions(game: Game, batch: Batch) -> dict[str, Tensor]:
     """How well D tells the batch from fakes, in training mode as in its turn; nothing of a game without such a D."""
-    if not isinstance(game, Duel):
+    if not isinstance(game, Duel | ImageToImage):
         return {}
     real, fake = game.opinions(*batch)
     if len(real) < 4:  # too few to have a spread

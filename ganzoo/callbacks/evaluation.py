@@ -87,6 +87,7 @@ class Evaluation(L.Callback):
                 images,
                 split=self.split,
                 held_out=held_out,
+                data=data,
                 console=getattr(trainer.progress_bar_callback, "console", None),  # below its bar, not across it
             )
         if self.wanted and nothing_left(trainer) and trainer.global_step != self._measured_at:  # stopped in the last evaluation

@@ -9,9 +9,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
+from ganzoo.callbacks.translations import side_by_side
 from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
 from ganzoo.pictures import picture
+from ganzoo.translation import Translator
 
 
 class SampleGrid(L.Callback):
@@ -20,7 +22,8 @@ class SampleGrid(L.Callback):
     Args:
         every_steps: rounds between pictures.
         n: samples in a picture; points are drawn 16 times as many. Of a game of several kinds (classes, or the categories of
-            a code) each row shows one of the first ten, each column one noise, in as many columns as n has room for.
+            a code) each row shows one of the first ten, each column one noise, in as many columns as n has room for. Of a game
+            of images an eighth of n, always the same ones, held out if any are: source, output and target in each row.
         seed: of the noise.
     """
 
@@ -45,7 +48,9 @@ class SampleGrid(L.Callback):
     def draw(self, trainer: L.Trainer, game: Game) -> None:
         points = len(game.shape) == 1
         draw_from(game.device, self.seed)
-        if isinstance(game, OfKinds) and game.kinds and not points:
+        if isinstance(game, Translator):
+            image = side_by_side(game, trainer.datamodule, max(1, self.n // 8))  # type: ignore[attr-defined]
+        elif isinstance(game, OfKinds) and game.kinds and not points:
             image = self.kinds_of(game)
         else:
             samples = game.sample(16 * self.n if points else self.n)

@@ -7,6 +7,7 @@ them. Nothing here has a state to save: a resumed run starts the stream at the n
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -33,7 +34,7 @@ class Rounds(DataLoader[tuple[Tensor, ...]]):
     def __iter__(self) -> Any:
         self.stream.start = int(getattr(self.game, "images_seen", 0))
         batches = watched(super().__iter__())
-        there = isinstance(self.stream, ResidentStream) or self.device.type != "cuda"
+        there = self.stream.resident or self.device.type != "cuda"
         return batches if there else ahead(batches, self.device)
 
 
@@ -66,6 +67,8 @@ class DataModule(L.LightningDataModule):
     classes: int | None = None
     flip: bool = False
     held_out_hint = "choose data that has one"
+    still = False  # whether nothing in batches is drawn anew (`at_rest`)
+    alike = True  # whether held-out samples are of one size, and come in batches
     measured: int | None = None  # real images that scores are measured against: the first so many, None for all
 
     train: Samples
@@ -124,7 +127,7 @@ class DataModule(L.LightningDataModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )
-        return Rounds(stream, game, device, **({} if isinstance(stream, ResidentStream) else self._loading()))
+        return Rounds(stream, game, device, **({} if stream.resident else self._loading()))
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | list[Any]:
         """The held-out samples in order, once; nothing during `fit` if there are none.
@@ -137,7 +140,7 @@ class DataModule(L.LightningDataModule):
                 return []
             raise ValueError(f"{type(self).__name__} has no held-out split here: {self.held_out_hint}")
         # `__getitems__` returns whole batches: there is nothing left to collate
-        return DataLoader(self.held_out, self.batch_size, collate_fn=tuple, **self._loading())
+        return DataLoader(self.held_out, self.batch_size if self.alike else 1, collate_fn=tuple, **self._loading())
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | list[Any]:
         return self.val_dataloader()
@@ -149,7 +152,21 @@ class DataModule(L.LightningDataModule):
     def real_samples(self, n: int) -> Tensor:
         """The first n training samples (fewer if there are fewer) as the model sees them: float32 [n, ...]."""
         self.setup()
-        return normalised(self.train.__getitems__(range(min(n, len(self.train))))[0])
+        targets = self.targets_of(self.train)
+        return normalised(targets.__getitems__(range(min(n, len(targets))))[0])
+
+    def targets_of(self, samples: Samples) -> Samples:
+        """The images among a split's samples that a game's samples are to be like: all, unless they are pairs."""
+        return samples
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """While it lasts, nothing in batches is drawn anew: the same samples become the same batches."""
+        self.still = True
+        try:
+            yield
+        finally:
+            self.still = False
 
     def _loading(self) -> dict[str, Any]:
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

@@ -38,7 +38,7 @@ class ImageSet:
         if not 0 <= max_unreadable <= 1:
             raise ValueError(f"max_unreadable is a share between 0 and 1, not {max_unreadable}")
         self.files, self.decoder, self.max_unreadable = files, decoder, max_unreadable
-        key = json.dumps([DECODER_VERSION, decoder.crop, decoder.size, decoder.channels, *files.stamps.items()])
+        key = json.dumps([DECODER_VERSION, *decoder.key, *files.stamps.items()])
         folder = Path(cache).expanduser() if cache else default_cache()
         self.pixels = folder.absolute() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
 
@@ -65,7 +65,7 @@ class ImageSet:
         try:
             index = json.loads(self._index_path().read_bytes())
             rows = len(np.load(self.pixels, mmap_mode="r", allow_pickle=False))
-            if rows != len(index["names"]):
+            if rows != self._rows(index):
                 raise ValueError(f"{rows} images, {len(index['names'])} names")
         except FileNotFoundError:
             raise ValueError(f"{self.files.root} is not decoded yet: call prepare_data() first") from None
@@ -81,6 +81,10 @@ class ImageSet:
         """Warn, in one line, of the images that are skipped; raises as `index` does."""
         if (index := self.index())["unreadable"]:
             rank_zero_warn(f"skipped: {self._summary(index)}")
+
+    def _rows(self, index: dict[str, Any]) -> int:
+        """Of the array that goes with the index."""
+        return len(index["names"])
 
     def _index_path(self) -> Path:
         return self.pixels.with_suffix(".json")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -28,9 +29,18 @@ class Decoder:
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {self.channels}")
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What its pixels depend on, besides the file."""
+        return self.crop, self.size, self.channels
+
+    def picture(self, data: bytes) -> Image.Image:
+        """Raises as `upright` does."""
+        return upright(data)
+
     def __call__(self, data: bytes) -> np.ndarray:
         """Raises whatever Pillow raises for bytes that are no image, and ValueError for an image that is refused."""
-        plain = upright(data).convert("RGB" if self.channels == 3 else "L")
+        plain = self.picture(data).convert("RGB" if self.channels == 3 else "L")
         side = min(plain.width, plain.height, self.crop or plain.width)
         left, top = (plain.width - side) // 2, (plain.height - side) // 2
         centre = plain.crop((left, top, left + side, top + side))

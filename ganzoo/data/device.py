@@ -18,6 +18,7 @@ class ResidentStream(Stream):
         device: where the samples go, at once.
     """
 
+    resident = True
     _join = staticmethod(torch.cat)
 
     def __init__(self, samples: Samples, batch: int, *, device: torch.device, **place: Any) -> None:
@@ -42,7 +43,7 @@ class ResidentStream(Stream):
 
 def fits(samples: Samples, device: torch.device, share: float) -> bool:
     """Whether the samples take at most `share` of the memory of a CUDA device. Other devices gain nothing."""
-    return device.type == "cuda" and samples.data.nbytes <= share * torch.cuda.get_device_properties(device).total_memory
+    return device.type == "cuda" and samples.nbytes <= share * torch.cuda.get_device_properties(device).total_memory
 
 
 def ahead(batches: Iterator[tuple[Tensor, ...]], device: torch.device) -> Iterator[tuple[Tensor, ...]]:

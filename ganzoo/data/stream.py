@@ -47,6 +47,10 @@ class Samples(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.data)
 
+    @property
+    def nbytes(self) -> int:
+        return int(self.data.nbytes)
+
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         return tuple(item[0] for item in self.__getitems__([index]))
 
@@ -93,6 +97,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         flip: mirror each image left to right with probability 1/2; where a sample has several images, all of them.
     """
 
+    resident = False  # whether batches come from the device itself
     _join: Any = staticmethod(np.concatenate)
 
     def __init__(
