@@ -77,7 +77,7 @@ def of_digits(variant: type[Game], **arguments) -> Game:
 def data_for(variant: type[Game]) -> ganzoo.DataModule:
     """Digits in batches of 8, with the parts that the variant's losses take."""
     if issubclass(variant, ganzoo.CycleGAN | ganzoo.DTN):
-        return ganzoo.Inverted(of=ganzoo.Digits(), source_labels=variant is not ganzoo.CycleGAN, batch_size=8)
+        return ganzoo.Inverted(of=ganzoo.Digits(), source_labels=issubclass(variant, ganzoo.DTN), batch_size=8)
     if issubclass(variant, ganzoo.Pix2Pix):
         return ganzoo.Denoising(of=ganzoo.Digits(), batch_size=8)
     if issubclass(variant, ganzoo.Upscaler):
