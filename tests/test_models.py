@@ -37,6 +37,11 @@ def a_round(game: Game) -> list:
     return [turn for step in sorted({0, getattr(game, "pretrain_steps", 0)}) for turn in game.turns(step, batches)]
 
 
+def whose_turns(game: Game, step: int) -> list[str]:
+    batch = (torch.zeros(8, *TINY),)
+    return [player for player, *_ in game.turns(step, [batch] * game.minibatches)]
+
+
 def positions(game: Game) -> dict[str, torch.Tensor]:
     """All of each player's weights as one vector."""
     return {
@@ -172,7 +177,7 @@ def test_the_watch_changes_nothing(variant, fit):
     fit(alone, max_steps=4)
     fit(watched, max_steps=4, callbacks=[watch])
     assert all(torch.equal(value, watched.state_dict()[name]) for name, value in alone.state_dict().items())
-    players = [player for player, *_ in watched.turns(3, [()] * watched.minibatches)]
+    players = whose_turns(watched, 3)
     of_players = {f"{player}/{name}" for player in players for name in ("gradient_norm", "loss_ratio", "moved")}
     assert set(watch.values) == of_players | {"accuracy_real", "accuracy_fake", "margin", "coverage", "diversity", "distinct"}
     assert all(math.isfinite(value) for value in watch.values.values())
@@ -260,7 +265,7 @@ def test_validation_changes_nothing(variant, fit):
     before = copy.deepcopy(game.state_dict())
     [metrics] = trainer(limit_val_batches=2).validate(game, data_for(variant), verbose=False)
     losses = {name for name in metrics if name.count("/") == 2}  # val/PLAYER/TERM
-    first = {player for player, *_ in game.turns(0, [()] * game.minibatches)}
+    first = set(whose_turns(game, 0))
     assert {name.split("/")[1] for name in losses} == (first if hasattr(game, "pretrain_steps") else set(game.players()))
     assert all(torch.equal(value, before[name]) for name, value in game.state_dict().items())
 
