@@ -305,7 +305,7 @@ def test_wandb_is_told_everything_once(tmp_path, monkeypatch):
     """In offline mode, whose files of both parts are uploaded to the same run."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    with_wandb = [*ALL, "--trainer.logger", "Wandb", "--evaluation.every_steps", "null"]
+    with_wandb = [*ALL, "--model.decay", "[10, 500]", "--trainer.logger", "Wandb", "--evaluation.every_steps", "null"]
     process = started(tmp_path, *with_wandb, "--trainer.max_steps", "400")
     begun(tmp_path, process)
     time.sleep(0.5)
