@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from ganzoo.duel import evaluating, follow
 from ganzoo.game import Batch, Game
 from ganzoo.schedules import linear
+from ganzoo.translation import SourceMemory
 
 TranslatorClass = Callable[[tuple[int, ...]], nn.Module]  # (shape): images [N, *shape] -> [N, *shape]
 DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]  # (shape of what it sees): [N, *shape] -> logits
 
-MOST, MOST_BYTES = 256, 1 << 24  # sources that a game remembers
 PORTION = 64  # translated at once
 
 
-class ImageToImage(Game):
+class ImageToImage(SourceMemory, Game):
     """Parent of games of batches `(source, target)` or `(source, label, target)`, [N, *shape] each, whose `translate` makes
     targets of sources.
 
@@ -42,7 +42,6 @@ class ImageToImage(Game):
     one_logit = False  # but one for each patch: nothing that listens to a discriminator stands in front of this one
     gaussian = False  # there is no z to truncate or walk through
     probabilistic = False
-    sources: Tensor
     generator: Any
     discriminator: Any
 
@@ -64,9 +63,7 @@ class ImageToImage(Game):
         self.lr = {"generator": lr, "discriminator": lr if discriminator_lr is None else discriminator_lr}
         self.betas, self.decay, self.average_decay = betas, decay, average_decay
         self.average = None if average_decay is None else copy.deepcopy(generator).requires_grad_(False)
-        most = max(1, min(MOST, MOST_BYTES // torch.Size(self.shape).numel()))
-        # In bytes, also because several devices average all that are floats. Before the first round they are noise.
-        self.register_buffer("sources", torch.randint(256, (most, *self.shape), dtype=torch.uint8))
+        self.begin_memory(self.shape)
 
     def players(self) -> dict[str, nn.Module]:
         return {"discriminator": self.discriminator, "generator": self.generator}
@@ -82,13 +79,7 @@ class ImageToImage(Game):
         return 1.0 if self.decay is None else linear(step, 1.0, 0.0, *self.decay)
 
     def before_round(self, batches: list[Batch], optimizers: dict[str, torch.optim.Optimizer]) -> None:
-        source = batches[0][0].detach().add(1).mul(127.5).round().to(torch.uint8)
-        if self.global_step == 0:  # as often as there is room: none is noise from here on
-            self.sources.copy_(source.repeat(-(-len(self.sources) // len(source)), 1, 1, 1)[: len(self.sources)])
-            return
-        at = self.global_step * len(source) % len(self.sources)
-        fit = source[: len(self.sources) - at]
-        self.sources[at : at + len(fit)] = fit
+        self.remember(batches[0][0], self.global_step)
 
     @torch.no_grad()
     def after_round(self) -> None:
@@ -125,9 +116,7 @@ class ImageToImage(Game):
 
     def sample(self, n: int) -> Tensor:
         """n translations of remembered sources, each of which comes again only when all have: float32 [n, *shape]."""
-        order = torch.randperm(len(self.sources), device=self.device)
-        of = self.sources[order.repeat(-(-n // len(order)))[:n]]
-        return self.translate(of.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1)
+        return self.translate(self.recalled(n))
 
 
 def through(network: nn.Module, images: Tensor) -> Tensor:

@@ -6,12 +6,13 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from ganzoo.evaluation import origin, progress, refuse_points
+from ganzoo.evaluation import origin, refuse_points
 from ganzoo.game import Diverged, Game, draw_from
 from ganzoo.metrics import path_length, scores
 from ganzoo.metrics.features import Extractor
 from ganzoo.metrics.stamp import Protocol, Stamped
 from ganzoo.precision import tf32
+from ganzoo.progress import progress
 from ganzoo.walks import Space
 
 PAIRS = 32  # of images measured at once, and that depend on it

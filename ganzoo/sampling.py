@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ganzoo.data.cache import replacing
 from ganzoo.duel import truncated
-from ganzoo.evaluation import progress
 from ganzoo.game import Game, draw_from
 from ganzoo.grids import asked_for, mixing, truncations
 from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
+from ganzoo.progress import progress
 from ganzoo.walks import Walk, film
 
 SAMPLE = """Pictures from a checkpoint.

@@ -19,10 +19,11 @@ from ganzoo.data.base import one_line
 from ganzoo.data.bicubic import enlarged, mirrored
 from ganzoo.data.cache import replacing
 from ganzoo.data.decode import MAX_PIXELS
+from ganzoo.data.derived import grey
 from ganzoo.data.files import SUFFIXES, Files
-from ganzoo.evaluation import progress
 from ganzoo.game import draw_from
 from ganzoo.loading import load
+from ganzoo.progress import progress
 from ganzoo.translation import Translator
 from ganzoo.upscaling import Upscaler
 
@@ -225,7 +226,7 @@ def in_channels(colours: Tensor, channels: int) -> Tensor:
         return colours
     if channels == 3:
         return colours.expand(-1, 3, -1, -1)
-    return torch.einsum("nchw,c->nhw", colours, torch.tensor([0.299, 0.587, 0.114]))[:, None]
+    return grey(colours)
 
 
 def tiled(game: Translator, source: Tensor, tile: int, overlap: int) -> Tensor:

@@ -11,13 +11,12 @@ from ganzoo.duel import Duel, evaluating
 from ganzoo.game import Batch, Terms
 from ganzoo.metrics.content import Content
 from ganzoo.metrics.fidelity import WINDOW, psnr, ssim
+from ganzoo.translation import SourceMemory
 
 UpscalerClass = Callable[[tuple[int, ...], int], nn.Module]  # (shape, scale): [N, C, h, w] -> [N, C, scale h, scale w]
 
-MOST, MOST_BYTES = 256, 1 << 24  # small images that a game remembers
 
-
-class Upscaler(Duel):
+class Upscaler(SourceMemory, Duel):
     """Parent of games whose losses take (source, target): [N, C, H / scale, W / scale] and [N, C, H, W] in [-1, 1].
 
     `sample(n)` enlarges small images of the latest rounds, which the game remembers, in its checkpoint too: grids, the watch
@@ -29,7 +28,6 @@ class Upscaler(Duel):
 
     gaussian = False  # there is no z
     content: Content
-    sources: Tensor
 
     def __init__(self, *, shape: tuple[int, ...], scale: int, generator: UpscalerClass | None, **duel: Any) -> None:
         if len(shape) != 3 or any(side % scale for side in shape[1:]):
@@ -38,10 +36,7 @@ class Upscaler(Duel):
         kind = partial(upscaler, network, scale)
         super().__init__(shape=shape, latent_dim=0, generator=kind, **duel)
         self.scale = scale
-        small = (shape[0], *(side // scale for side in shape[1:]))
-        most = max(1, min(MOST, MOST_BYTES // torch.Size(small).numel()))
-        # In bytes, also because several devices average all that are floats. Before the first round they are noise.
-        self.register_buffer("sources", torch.randint(256, (most, *small), dtype=torch.uint8))
+        self.begin_memory((shape[0], *(side // scale for side in shape[1:])))
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -53,13 +48,7 @@ class Upscaler(Duel):
         self.refuse_other_scale(source, target)
         if self.content_matters(self.global_step):
             self.content.on(self.device)  # before anything is compiled
-        new = source.detach().add(1).mul(127.5).round().to(torch.uint8)
-        if self.global_step == 0:  # as often as there is room: none is noise from here on
-            self.sources.copy_(new.repeat(-(-len(self.sources) // len(new)), 1, 1, 1)[: len(self.sources)])
-            return
-        at = self.global_step * len(new) % len(self.sources)
-        fit = new[: len(self.sources) - at]
-        self.sources[at : at + len(fit)] = fit
+        self.remember(source, self.global_step)
 
     def content_matters(self, step: int) -> bool:
         """Whether the round asks for the content loss."""
@@ -81,9 +70,7 @@ class Upscaler(Duel):
 
     def sample(self, n: int) -> Tensor:
         """n remembered images enlarged, each of which comes again only when all have: float32 [n, *shape]."""
-        order = torch.randperm(len(self.sources), device=self.device)
-        of = self.sources[order.repeat(-(-n // len(order)))[:n]]
-        return self.translate(of.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1)
+        return self.translate(self.recalled(n))
 
     def held_out_terms(self, source: Tensor, target: Tensor) -> Terms:  # type: ignore[override]
         """PSNR and SSIM of luma, without a border as wide as the scale."""

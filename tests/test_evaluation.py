@@ -194,7 +194,7 @@ def test_references_are_cached_by_content(monkeypatch, tmp_path):
     by, images = extractor("tiny"), sample_images(pictures(40))
     fresh = Evaluator(["fd", "kd"], by, images, split="train")
     seen = []
-    monkeypatch.setattr("ganzoo.evaluation.extract", lambda *a: seen.append(a) or extract.extract(*a))
+    monkeypatch.setattr("ganzoo.references.extract", lambda *a: seen.append(a) or extract.extract(*a))
     again = Evaluator(["fd", "kd"], by, images, split="train")
     assert not seen
     assert torch.equal(again.real.features, fresh.real.features)

@@ -35,8 +35,8 @@ ALLOWED = {
     "conditional": {"game", "duel", "networks"},
     "growing": {"game", "duel", "networks", "schedules"},
     "translation": set(),
-    "image_to_image": {"game", "duel", "networks", "schedules"},
-    "upscaling": {"game", "duel", "metrics"},
+    "image_to_image": {"game", "duel", "networks", "schedules", "translation"},
+    "upscaling": {"game", "duel", "metrics", "translation"},
     "models": {
         *("game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules"),
         *("image_to_image", "upscaling", "metrics"),
@@ -70,8 +70,10 @@ ALLOWED = {
     "laboratory": {"game", "duel", "losses", "pictures"},
     "loading": {"game"},
     "metrics": {"precision"},
-    "evaluation": {"game", "image_to_image", "pictures", "data", "metrics"},
-    "paths": {"evaluation", "game", "metrics", "precision", "walks"},
+    "progress": {"metrics"},
+    "references": {"data", "metrics", "progress"},
+    "evaluation": {"game", "image_to_image", "pictures", "data", "metrics", "progress", "references"},
+    "paths": {"evaluation", "game", "metrics", "precision", "progress", "walks"},
 }
 LIGHTNING_FREE = {"precision", "networks", "augment", "ada", "losses", "recipe", "pictures", "metrics"}
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import ganzoo
 from ganzoo.data.bicubic import shrunk
-from ganzoo.data.super_resolution import CropStream, Photographs
+from ganzoo.data.photographs import CropStream, Photographs
 from ganzoo.evaluation import split_of
 
 SIZES = [(40, 52), (33, 33), (64, 35), (32, 41), (50, 50)]  # height, width

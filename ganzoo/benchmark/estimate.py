@@ -14,9 +14,10 @@ from ganzoo.benchmark.folder import Folder
 from ganzoo.benchmark.results import cost_of
 from ganzoo.benchmark.suite import Run, Section, built
 from ganzoo.data.native import SampleImages
-from ganzoo.evaluation import Evaluator, place_of, split_of
+from ganzoo.evaluation import Evaluator, split_of
 from ganzoo.metrics.extract import extract
 from ganzoo.metrics.features import Extractor, extractor
+from ganzoo.references import place_of
 
 START = 12.0  # seconds until a process has imported everything and plays its first round
 TRIED = 32  # images for the extractor's speed
