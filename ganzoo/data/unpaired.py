@@ -73,7 +73,7 @@ class TwoDomains(DataModule):
 
     def domains(self) -> list[tuple[Samples, Samples] | None]:
         """Sources and targets, for training and held out, the sources with labels if `source_labels`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must say what its domains are")
 
     def splits(self) -> tuple[Samples, Samples | None]:
         train, held_out = self.domains()
