@@ -11,7 +11,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.__main__ import main
-from ganzoo.callbacks.translations import side_by_side
+from ganzoo.callbacks.translations import shown, side_by_side
 from ganzoo.data.base import Rounds
 from ganzoo.data.derived import grey, steps
 from ganzoo.data.device import ResidentStream
@@ -436,9 +436,9 @@ def test_pictures_show_the_same_squares_each_time(folders):
     data.trainer = trainer()
     data.trainer.strategy.connect(game)
     data.trainer.training = True
-    drawn = np.asarray(side_by_side(game, data, 3))
+    drawn = np.asarray(side_by_side(shown(game, data, 3)))
     data.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = 9
-    assert np.array_equal(drawn, np.asarray(side_by_side(game, data, 3)))
+    assert np.array_equal(drawn, np.asarray(side_by_side(shown(game, data, 3))))
     assert not data.still
 
 

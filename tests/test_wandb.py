@@ -70,6 +70,15 @@ def folder(tmp_path, monkeypatch, tiny_extractor) -> Iterator[Path]:
     wandb.teardown()
 
 
+def test_a_table_shows_what_becomes_of_images(folder):
+    small = ("--model.generator", "UNet", "--model.generator.width", "4")
+    game = ("--model", "Pix2Pix", *small, "--data", "Denoising", "--data.of", "Digits", "--samples.n", "16")
+    main([*RUN, *game, "--trainer.max_steps", "1"])
+    found = logged(folder.parents[1] / "pix2pix_denoising" / "version_0")
+    [table] = [artifact for artifact in found.artifacts if artifact.type == "run_table"]
+    assert len([file for file in table.manifest.contents if file.path.endswith(".png")]) == 6  # two rows of three
+
+
 def test_everything_is_drawn_over_images_seen(folder):
     main([*RUN, *EVALUATION, "--trainer.val_check_interval", "3", "--trainer.check_val_every_n_epoch", "null"])
     run = logged(folder)

@@ -1,5 +1,6 @@
 """A picture of samples at intervals, always of the same noise, so that one sees training and not chance."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -7,9 +8,10 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from ganzoo.callbacks.translations import side_by_side
+from ganzoo.callbacks.translations import TILES, shown, side_by_side
 from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
 from ganzoo.pictures import picture
@@ -49,7 +51,9 @@ class SampleGrid(L.Callback):
         points = len(game.shape) == 1
         draw_from(game.device, self.seed)
         if isinstance(game, Translator):
-            image = side_by_side(game, trainer.datamodule, max(1, self.n // 8))  # type: ignore[attr-defined]
+            tiles = shown(game, trainer.datamodule, max(1, self.n // 8))  # type: ignore[attr-defined]
+            image = side_by_side(tiles)
+            tabulate(trainer, tiles)
         elif isinstance(game, OfKinds) and game.kinds and not points:
             image = self.kinds_of(game)
         else:
@@ -77,3 +81,13 @@ class SampleGrid(L.Callback):
                 logger.log_image("samples", [image], step=trainer.global_step)
             elif isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("samples", pil_to_tensor(image), trainer.global_step)
+
+
+def tabulate(trainer: L.Trainer, tiles: Sequence[tuple[Tensor, ...]]) -> None:
+    """A table of images for W&B, where rows can be sorted and enlarged."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            rows = [[wandb.Image(picture(part)) for part in row] for row in tiles]
+            logger.log_table("translations", columns=list(TILES), data=rows, step=trainer.global_step)
