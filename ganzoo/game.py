@@ -54,6 +54,7 @@ class Game(Remembering, L.LightningModule):
         self.seed: int | None = None
         self.noise = 0  # raised by one each time that the run goes back for NaN or infinity
         self.images_seen = 0
+        self._over = True  # whether what begins is no unfinished run that goes on
         self.playing = False  # whether a round is under way
         self.scalers: dict[str, LossScaler] = {}  # each player's, in fp16
         self.terms: Terms = {}  # of the latest turn of each kind, on the device
@@ -254,7 +255,7 @@ class Game(Remembering, L.LightningModule):
         del self._play  # a compiled function cannot be copied or pickled
 
     def on_train_start(self) -> None:
-        if self.rate(self.global_step) == 0:
+        if self._over and self.rate(self.global_step) == 0:
             raise ValueError(
                 f"the learning rate has fallen to zero by round {self.global_step}: to train on, give --model.decay another end"
             )
@@ -265,13 +266,14 @@ class Game(Remembering, L.LightningModule):
             refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen}
+        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen, "max_steps": self.trainer.max_steps}
         checkpoint["game"] = of | {"scales": {player: scaler.state_dict() for player, scaler in self.scalers.items()}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_misfit(checkpoint, self, dict(self.hparams))
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
         self.noise += checkpoint["game"].get("noise", 0)
+        self._over = checkpoint["game"].get("max_steps") in (None, checkpoint["global_step"])
         scales = checkpoint["game"].get("scales", {})
         for player in self.scalers.keys() & scales.keys():  # a run may go on in another precision
             self.scalers[player].load_state_dict(scales[player])

@@ -82,6 +82,15 @@ def test_training_on_after_the_decay_is_refused(fit, tmp_path):
     fit(small(decay=(1, 8)), tmp_path / "checkpoints/last.ckpt", max_steps=4)
 
 
+def test_a_run_stopped_after_its_decay_goes_on(fit, tmp_path):
+    straight, again = small(decay=(1, 2)), small(decay=(1, 2))
+    kept = ganzoo.Checkpoints(keep_every_steps=3)
+    fit(straight, max_steps=4, enable_checkpointing=True, callbacks=[kept], default_root_dir=tmp_path)
+    fit(again, max_steps=4, ckpt_path=tmp_path / "checkpoints/step-00000003.ckpt")
+    assert again.global_step == 4
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in straight.state_dict().items())
+
+
 @pytest.mark.parametrize("variant", [ganzoo.DCGAN, ganzoo.WGAN])
 def test_the_discriminator_can_have_its_own_rate(variant):
     made = small(variant, lr=0.1, discriminator_lr=0.4).configure_optimizers().of
