@@ -272,9 +272,9 @@ class Game(Remembering, L.LightningModule):
             refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen}
-        of |= {"max_steps": self.trainer.max_steps, "units": self.units}
-        checkpoint["game"] = of | {"scales": {player: scaler.state_dict() for player, scaler in self.scalers.items()}}
+        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen, "max_steps": self.trainer.max_steps}
+        scales = {player: scaler.state_dict() for player, scaler in self.scalers.items()}
+        checkpoint["game"] = of | {"units": self.units, "scales": scales}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_misfit(checkpoint, self, dict(self.hparams))
