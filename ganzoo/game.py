@@ -280,8 +280,8 @@ class Game(Remembering, L.LightningModule):
         refuse_misfit(checkpoint, self, dict(self.hparams))
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
         self.noise += checkpoint["game"].get("noise", 0)
-        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen}
-        of |= {"max_steps": self.trainer.max_steps, "units": self.units}
+        self._over = checkpoint["game"].get("max_steps") in (None, checkpoint["global_step"])
+        self.units = checkpoint["game"].get("units")
         scales = checkpoint["game"].get("scales", {})
         for player in self.scalers.keys() & scales.keys():  # a run may go on in another precision
             self.scalers[player].load_state_dict(scales[player])
