@@ -32,6 +32,7 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.data.base import normalised
+from ganzoo.data.limited import limited
 from ganzoo.data.native import SplitSamples
 from ganzoo.evaluation import Evaluator, commit, evaluate
 from ganzoo.game import Game, draw_from
@@ -108,7 +109,8 @@ def pix2pix(given: argparse.Namespace) -> None:
     data = ganzoo.Colourisation(of=of, batch_size=16)
     data.prepare_data()
     data.setup()
-    photographs = SplitSamples(data.held_out, given.n)
+    data.held_out = limited(data.held_out, given.n)  # of all classes, in whatever order the files are
+    photographs = SplitSamples(data.held_out)
     judge = Evaluator(["fd"], extractor("effnet-lite0", given.weights), photographs, split="held_out", data=data)
     measure = partial(of_pairs, data=data, judge=judge)
     idle = ganzoo.Pix2Pix(shape=data.shape, generator=partial(ganzoo.UNet, width=1))
@@ -119,14 +121,16 @@ def pix2pix(given: argparse.Namespace) -> None:
         torch.manual_seed(given.seed)
         game = variant(
             shape=data.shape,
-            generator=partial(ganzoo.UNet, width=32),
-            discriminator=partial(ganzoo.PatchDiscriminator, width=32),
+            lr=5e-4,
+            # Few pixels have no statistics of their own: FD was 61.9 by them, and 38.3 by the batch's in a third of the rounds.
+            generator=partial(ganzoo.UNet, width=32, norm="batch"),
+            discriminator=partial(ganzoo.PatchDiscriminator, width=32, halvings=2, norm="batch"),
             decay=(given.rounds // 2, given.rounds),
         )
         play(game, data, name, measure, given)
         shown.append(game.translate)
     with data.at_rest():
-        [(source, target)] = data.on_after_batch_transfer(data.held_out.__getitems__(range(16)))
+        [(source, target)] = data.on_after_batch_transfer(data.held_out.__getitems__(range(0, given.n, given.n // 16)[:16]))
     draw(given, source, *(make(source) for make in shown), target)
 
 
