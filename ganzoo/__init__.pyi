@@ -30,6 +30,9 @@ from .data.paired import Paired as Paired
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
 from .data.super_resolution import SuperResolution as SuperResolution
+from .data.table import BreastCancer as BreastCancer
+from .data.table import Incomplete as Incomplete
+from .data.table import Table as Table
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
 from .data.unpaired import Coloured as Coloured
@@ -38,6 +41,7 @@ from .data.unpaired import TwoDomains as TwoDomains
 from .data.unpaired import Unpaired as Unpaired
 from .duel import truncated as truncated
 from .game import Game as Game
+from .imputation import Imputer as Imputer
 from .laboratory.bilinear import Bilinear as Bilinear
 from .loading import load as load
 from .loggers import TensorBoard as TensorBoard
@@ -55,6 +59,7 @@ from .models.dragan import DRAGAN as DRAGAN
 from .models.dtn import DTN as DTN
 from .models.esrgan import ESRGAN as ESRGAN
 from .models.fgan import FGAN as FGAN
+from .models.gain import GAIN as GAIN
 from .models.gan import GAN as GAN
 from .models.infogan import InfoGAN as InfoGAN
 from .models.lsgan import LSGAN as LSGAN
@@ -97,6 +102,8 @@ from .networks.filters import SmoothDownsampling as SmoothDownsampling
 from .networks.filters import SmoothUpsampling as SmoothUpsampling
 from .networks.front import Front as Front
 from .networks.front import Listener as Listener
+from .networks.gain import GAINDiscriminator as GAINDiscriminator
+from .networks.gain import GAINGenerator as GAINGenerator
 from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.joint import Encoder as Encoder
 from .networks.joint import JointDiscriminator as JointDiscriminator

@@ -35,11 +35,12 @@ ALLOWED = {
     "conditional": {"game", "duel", "networks"},
     "growing": {"game", "duel", "networks", "schedules"},
     "translation": set(),
+    "imputation": {"game", "metrics", "translation"},
     "image_to_image": {"game", "duel", "networks", "schedules", "translation"},
     "upscaling": {"game", "duel", "metrics", "translation"},
     "models": {
         *("game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules"),
-        *("image_to_image", "upscaling", "metrics"),
+        *("image_to_image", "upscaling", "metrics", "imputation"),
     },
     "callbacks": {
         *(
@@ -127,6 +128,9 @@ def test_the_whole_public_interface_is_exported():
         "UpBlock",
         "Layers",
         "Samples",
+        "RowSamples",
+        "Column",
+        "Cells",
         "PartlyLabelledSamples",
         "PairedSamples",
         "UnpairedSamples",

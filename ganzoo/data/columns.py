@@ -43,7 +43,8 @@ class Column(NamedTuple):
             return cls(name, categories=refuse_too_many(name, tuple(sorted(set(there)))))
         if text:
             raise ValueError(
-                f"column {name} is of numbers, and has the text {text[0]!r}: correct it, or name the column in --data.categorical"
+                f"column {name} is of numbers, and has the text {text[0]!r}: correct it, or name the column in "
+                "--data.categorical"
             )
         numbers = [value for cell in there if (value := number(cell)) is not None]
         return cls(name, min(numbers), max(numbers), decimals_of(there))
@@ -76,9 +77,8 @@ class Column(NamedTuple):
                 continue
             if self.categories:
                 if (at := place.get(cell.strip())) is None:
-                    raise ValueError(
-                        f"column {self.name}, row {row + 1:,}: {cell.strip()!r} is none of its categories ({listed(self.categories)})"
-                    )
+                    known = listed(self.categories)
+                    raise ValueError(f"column {self.name}, row {row + 1:,}: {cell.strip()!r} is none of its categories ({known})")
                 made[row] = 0
                 made[row, at] = 1
             elif (value := number(cell)) is None:
