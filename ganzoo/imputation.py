@@ -1,6 +1,6 @@
 """What games that fill gaps in rows of a table have in common."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,6 @@ GIVEN, HIDDEN, MISSING = 1.0, 0.0, -1.0
 @runtime_checkable
 class Imputer(Protocol):
     """A game that can be given rows with gaps."""
-
-    columns: list[dict[str, Any]] | None  # of the table that it has learned of (`ganzoo.data.columns.Column.said`)
 
     @property
     def device(self) -> torch.device: ...

@@ -9,7 +9,7 @@ import torch
 
 from ganzoo.data.cells import Cells, read_cells, refuse_absent
 from ganzoo.data.columns import Column, decoded, encoded, is_missing
-from ganzoo.game import draw_from
+from ganzoo.game import Game, draw_from
 from ganzoo.imputation import Imputer
 from ganzoo.loading import load
 
@@ -30,9 +30,10 @@ def impute_command(arguments: list[str]) -> None:
     game = load(given.checkpoint)
     if not isinstance(game, Imputer):
         raise ValueError(f"{type(game).__name__} fills no gaps: ganzoo impute takes a checkpoint of GAIN")
-    columns = [Column.read(column) for column in game.columns or []]
-    if not columns:
+    assert isinstance(game, Game)
+    if game.units is None:
         raise ValueError(f"{given.checkpoint} does not say what its columns are: train with --data Table")
+    columns = [Column.read(column) for column in game.units["columns"]]
     game.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device))
     cells = read_cells(source)
     for draw in range(given.draws):

@@ -77,8 +77,8 @@ class Column(NamedTuple):
                 continue
             if self.categories:
                 if (at := place.get(cell.strip())) is None:
-                    known = listed(self.categories)
-                    raise ValueError(f"column {self.name}, row {row + 1:,}: {cell.strip()!r} is none of its categories ({known})")
+                    known = f"its categories ({listed(self.categories)})"
+                    raise ValueError(f"column {self.name}, row {row + 1:,}: {cell.strip()!r} is none of {known}")
                 made[row] = 0
                 made[row, at] = 1
             elif (value := number(cell)) is None:

@@ -43,7 +43,7 @@ class Incomplete(DataModule):
     """Parent of tables with gaps: a round's batches are `(real, mask)` (`RowSamples`), [N, width] and [N, columns].
 
     Numbers are scaled so that what is given of them in training rows fills [0, 1]; beyond that are only cells that are hidden
-    or held out. `columns` says how this is undone.
+    or held out. `units` say how this is undone.
 
     Args:
         cells: the table.
@@ -59,6 +59,7 @@ class Incomplete(DataModule):
         ValueError: no such column, one without values, text among numbers; shares outside 0 .. 1; no cell missing or hidden.
     """
 
+    kind = "rows"
     held_out_hint = "set --data.held_out to a share of the rows"
 
     def __init__(
@@ -92,18 +93,17 @@ class Incomplete(DataModule):
         kept, self.cut = np.sort(order[round(len(rows) * held_out) :]), np.sort(order[: round(len(rows) * held_out)])
         self.kept = kept
         given = there & ~hidden
-        self.described = tuple(
+        self.columns = tuple(
             scaled(column, part[kept][given[kept, at]])
             for at, (column, part) in enumerate(zip(described, parts(described, rows), strict=True))
         )
-        self.rows = usual(self.described, encoded(self.described, cells.columns), given, kept)
+        self.rows = usual(self.columns, encoded(self.columns, cells.columns), given, kept)
         self.mask = np.where(given, GIVEN, np.where(hidden, HIDDEN, MISSING)).astype(np.float32)
         self.shape = (self.rows.shape[1],)
+        self.widths = tuple(column.width for column in self.columns)
 
-    @property
-    def columns(self) -> list[dict[str, Any]]:
-        """Each one's description, as JSON has it."""
-        return [column.said() for column in self.described]
+    def units(self) -> dict[str, Any]:
+        return {"kind": self.kind, "columns": [column.said() for column in self.columns]}
 
     def splits(self) -> tuple[Samples, Samples | None]:
         held_out = RowSamples(self.rows[self.cut], self.mask[self.cut]) if len(self.cut) else None

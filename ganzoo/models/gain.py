@@ -24,7 +24,7 @@ class GAIN(RowMemory, Duel):
     [N, columns] (`ganzoo.imputation`). Of `real` the losses see given cells alone. `sample(n)` fills the gaps of remembered rows.
 
     Args:
-        columns: of the data; None: all of them are numbers.
+        widths: of the columns in a row, the data's: 1 for numbers, or as many as there are categories; None: all are numbers.
         generator, discriminator: classes of the networks, called with (widths of the columns).
         hint_rate: probability with which a given cell is hinted at.
         alpha: weight of the reconstruction of given cells.
@@ -46,7 +46,7 @@ class GAIN(RowMemory, Duel):
         self,
         *,
         shape: tuple[int, ...],
-        columns: list[dict[str, Any]] | None = None,
+        widths: tuple[int, ...] | None = None,
         generator: GeneratorClass | None = None,
         discriminator: DiscriminatorClass | None = None,
         hint_rate: float = 0.9,
@@ -56,13 +56,13 @@ class GAIN(RowMemory, Duel):
         betas: tuple[float, float] = (0.9, 0.999),
         **duel: Any,
     ) -> None:
-        widths = (1,) * shape[0] if columns is None else tuple(len(column["categories"]) or 1 for column in columns)
+        widths = (1,) * shape[0] if widths is None else tuple(widths)
         networks: dict[str, Any] = {
             "generator": partial(of_rows, generator or self.default_generator, widths),
             "discriminator": partial(of_rows, discriminator or self.default_discriminator, widths),
         }
         super().__init__(shape=shape, latent_dim=0, lr=lr, betas=betas, **networks, **duel)
-        self.columns, self.row = columns, Row(widths)
+        self.row = Row(widths)
         self.hint_rate, self.alpha, self.noise_scale = hint_rate, alpha, noise_scale
         self.begin_row_memory(sum(widths), len(widths))
 
