@@ -48,8 +48,8 @@ class Incomplete(DataModule):
     Args:
         cells: the table.
         where: its name, for errors.
-        names: the columns to take; None: all.
-        categorical: those of them that are categories, besides all that hold text.
+        take: names of the columns to take; None: all.
+        categorical: names of those that are categories; columns of text are, without being named.
         missing: share of the cells that are hidden, completely at random, besides those that are missing: to be measured by.
         missing_seed: of the draw of these.
         held_out: share of the rows that do not train.
@@ -67,7 +67,7 @@ class Incomplete(DataModule):
         cells: Cells,
         where: str,
         *,
-        names: list[str] | None = None,
+        take: list[str] | None = None,
         categorical: list[str] | None = None,
         missing: float = 0.0,
         missing_seed: int = 0,
@@ -80,43 +80,38 @@ class Incomplete(DataModule):
         for name, share in (("missing", missing), ("held_out", held_out)):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} is a share, at least 0 and below 1, not {share:g}")
-        names = list(cells.columns) if names is None else names
-        refuse_absent([*names, *(categorical or [])], cells, where)
-        described = [Column.of(name, cells.columns[name], name in (categorical or []) or None) for name in names]
-        rows = encoded(described, cells.columns)
-        cut = np.cumsum([0, *(column.width for column in described)])[:-1]
-        there = ~np.isnan(rows[:, cut])  # [M, columns]
-        hidden = there & (np.random.default_rng(missing_seed).random(there.shape) < missing)
-        if not hidden.any() and there.all():
+        categorical = categorical or []
+        refuse_absent([*(take or []), *categorical], cells, where)
+        columns = [Column.of(name, cells.columns[name], name in categorical or None) for name in take or cells.columns]
+        order = np.random.default_rng(split_seed).permutation(len(cells))
+        held = round(held_out * len(cells))
+        self.training, self.others = np.sort(order[held:]), np.sort(order[:held])  # rows
+
+        there = ~np.isnan(np.stack([part[:, 0] for part in parts(columns, encoded(columns, cells.columns))], axis=1))
+        hidden = there & (np.random.default_rng(missing_seed).random(there.shape) < missing)  # [rows, columns]
+        if there.all() and not hidden.any():
             raise ValueError(f"no cell of {where} is missing: set --data.missing to a share of them to hide, such as 0.2")
-        order = np.random.default_rng(split_seed).permutation(len(rows))
-        kept, self.cut = np.sort(order[round(len(rows) * held_out) :]), np.sort(order[: round(len(rows) * held_out)])
-        self.kept = kept
-        given = there & ~hidden
-        self.columns = tuple(
-            scaled(column, part[kept][given[kept, at]])
-            for at, (column, part) in enumerate(zip(described, parts(described, rows), strict=True))
-        )
-        self.rows = usual(self.columns, encoded(self.columns, cells.columns), given, kept)
-        self.mask = np.where(given, GIVEN, np.where(hidden, HIDDEN, MISSING)).astype(np.float32)
+        self.mask = np.select([hidden, there], [HIDDEN, GIVEN], MISSING).astype(np.float32)
+        self.columns, self.rows = scaled(columns, cells, self.mask == GIVEN, self.training)
         self.shape = (self.rows.shape[1],)
-        self.widths = tuple(column.width for column in self.columns)
+        self.widths = tuple(column.width for column in columns)
 
     def units(self) -> dict[str, Any]:
         return {"kind": self.kind, "columns": [column.said() for column in self.columns]}
 
     def splits(self) -> tuple[Samples, Samples | None]:
-        held_out = RowSamples(self.rows[self.cut], self.mask[self.cut]) if len(self.cut) else None
-        return RowSamples(self.rows[self.kept], self.mask[self.kept]), held_out
+        training, others = (
+            RowSamples(self.rows[of], self.mask[of]) if len(of) else None for of in (self.training, self.others)
+        )
+        assert training is not None
+        return training, others
 
     def targets_of(self, samples: Samples) -> Samples:
         """The rows of which all is known; raises ValueError if there are none."""
         assert isinstance(samples, RowSamples)
         whole = (samples.mask != MISSING).all(1).numpy()
         if not whole.any():
-            raise ValueError(
-                "no row of the table is complete, and samples are compared with complete ones: leave out --evaluation"
-            )
+            raise ValueError("samples are measured against complete rows, and the table has none: leave out --evaluation")
         return Samples(samples.data[whole])
 
     def real_samples(self, n: int) -> Tensor:
@@ -132,103 +127,53 @@ class Table(Incomplete):
 
     Args:
         path: a file of CSV with a header (delimited by commas, semicolons or tabs), or Parquet.
-        take: names of the columns to take; None: all.
-        categorical: names of those that are categories; columns of text are, without being named.
-        missing: share of the cells that are hidden, completely at random, besides those that are missing: to be measured by.
-        missing_seed: of the draw of these.
-        held_out: share of the rows that do not train.
-        split_seed: of the draw of these.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no table in it, no such column, one without values, text among numbers; shares outside 0 .. 1; no cell
-            missing or hidden.
+        ValueError: no table in it; and as `Incomplete`.
     """
 
-    def __init__(
-        self,
-        *,
-        path: str,
-        take: list[str] | None = None,
-        categorical: list[str] | None = None,
-        missing: float = 0.0,
-        missing_seed: int = 0,
-        held_out: float = 0.1,
-        split_seed: int = 0,
-        batch_size: int = 128,
-        **loading: Any,
-    ) -> None:
-        super().__init__(
-            read_cells(path),
-            path,
-            names=take,
-            categorical=categorical,
-            missing=missing,
-            missing_seed=missing_seed,
-            held_out=held_out,
-            split_seed=split_seed,
-            batch_size=batch_size,
-            **loading,
-        )
+    def __init__(self, *, path: str, **table: Any) -> None:
+        super().__init__(read_cells(path), path, **table)
 
 
 class BreastCancer(Incomplete):
     """Wisconsin's breast cancer (diagnostic) as scikit-learn ships it: 569 rows of 30 numbers, the paper's "Breast".
 
-    Args:
-        missing: share of the cells that are hidden, completely at random.
-        missing_seed: of the draw of these.
-        held_out: share of the rows that do not train.
-        split_seed: of the draw of these.
+    It has no gaps: `missing` hides some cells.
     """
 
-    def __init__(
-        self,
-        *,
-        missing: float = 0.2,
-        missing_seed: int = 0,
-        held_out: float = 0.1,
-        split_seed: int = 0,
-        batch_size: int = 128,
-        **loading: Any,
-    ) -> None:
-        from sklearn.datasets import load_breast_cancer  # which takes a second
+    def __init__(self, *, missing: float = 0.2, **table: Any) -> None:
+        from sklearn.datasets import load_breast_cancer  # which takes a second to import
 
         of = load_breast_cancer()
-        cells = {
-            str(name): [repr(float(value)) for value in column]
-            for name, column in zip(of.feature_names, of.data.T, strict=True)
-        }
-        super().__init__(
-            Cells(cells),
-            "the table",
-            missing=missing,
-            missing_seed=missing_seed,
-            held_out=held_out,
-            split_seed=split_seed,
-            batch_size=batch_size,
-            **loading,
-        )
+        columns = zip(of.feature_names, of.data.T, strict=True)
+        cells = Cells({str(name): [repr(float(value)) for value in values] for name, values in columns})
+        super().__init__(cells, "the table", missing=missing, **table)
 
 
-def scaled(column: Column, given: np.ndarray) -> Column:
-    """The column, whose range is that of the cells [N, width] that are given in training.
+def scaled(
+    columns: Sequence[Column], cells: Cells, given: np.ndarray, training: np.ndarray
+) -> tuple[tuple[Column, ...], np.ndarray]:
+    """The columns, whose range is that of what is given in training, and the rows [M, width] in it, in whose gaps is the mean
+    of the same.
+
+    Args:
+        given: which cells are, bool [M, columns].
+        training: rows that train.
 
     Raises:
-        ValueError: there are none.
+        ValueError: nothing of a column is given in training.
     """
-    if not len(given):
-        raise ValueError(f"column {column.name} has no value left in any training row: leave it out, or hide fewer cells")
-    if column.categories:
-        return column
-    low, high = (column.low + float(share) * (column.high - column.low) for share in (given.min(), given.max()))
-    return column._replace(low=low, high=high)
-
-
-def usual(columns: Sequence[Column], rows: np.ndarray, given: np.ndarray, training: np.ndarray) -> np.ndarray:
-    """The rows, with each column's mean over cells given in training where there is no value: [M, width]."""
-    filled = [
-        np.where(np.isnan(part), part[training][given[training, at]].mean(0), part)
-        for at, part in enumerate(parts(columns, rows))
-    ]
-    return np.concatenate(filled, axis=1)
+    found, rows = [], []
+    for at, column in enumerate(columns):
+        known = training[given[training, at]]
+        if not len(known):
+            raise ValueError(f"column {column.name} has no value left in any training row: leave it out, or hide fewer cells")
+        if not column.categories:
+            numbers = [float(cells.columns[column.name][row]) for row in known]
+            column = column._replace(low=min(numbers), high=max(numbers))
+        made = column.encoded(cells.columns[column.name])
+        found.append(column)
+        rows.append(np.where(np.isnan(made), made[known].mean(0), made))
+    return tuple(found), np.concatenate(rows, axis=1)
