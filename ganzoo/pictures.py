@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ganzoo.pictures_of_rows import distributions
 from ganzoo.pictures_of_series import paths
 
 
@@ -36,6 +37,8 @@ def picture(
         return scatter(samples, real)
     if samples.ndim == 2 and samples.shape[1] == 1:
         return histogram(samples, real)
+    if units and units["kind"] == "rows":
+        return drawn(distributions(samples, real, units["columns"]))
     if units and units["kind"] == "series":
         return drawn(paths(samples, real, units["columns"]))
     raise ValueError(

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ganzoo.data.cache import replacing
+from ganzoo.data.columns import Column, decoded
 from ganzoo.data.scaling import unscaled
 
 Units = dict[str, Any]
@@ -41,7 +42,14 @@ def of_series(samples: Tensor, units: Units) -> tuple[list[str], Rows]:
     return ["series", "step", *units["columns"]], rows
 
 
-KINDS: dict[str, Callable[[Tensor, Units], tuple[list[str], Rows]]] = {"series": of_series}
+def of_rows(samples: Tensor, units: Units) -> tuple[list[str], Rows]:
+    """[N, width]: a row for each."""
+    columns = [Column.read(said) for said in units["columns"]]
+    cells = decoded(columns, samples.cpu().numpy())
+    return list(cells), map(list, zip(*cells.values(), strict=True))
+
+
+KINDS: dict[str, Callable[[Tensor, Units], tuple[list[str], Rows]]] = {"series": of_series, "rows": of_rows}
 
 
 def write(samples: Tensor, units: Units | None, out: Path) -> None:

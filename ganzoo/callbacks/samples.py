@@ -9,9 +9,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
+from ganzoo.callbacks.imputations import imputed_and_true
 from ganzoo.callbacks.translations import side_by_side
 from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
+from ganzoo.imputation import Imputer
 from ganzoo.pictures import picture
 from ganzoo.translation import Translator
 
@@ -50,6 +52,8 @@ class SampleGrid(L.Callback):
         draw_from(game.device, self.seed)
         if isinstance(game, Translator):
             image = side_by_side(game, trainer.datamodule, max(1, self.n // 8))  # type: ignore[attr-defined]
+        elif isinstance(game, Imputer) and (drawn := imputed_and_true(game, trainer.datamodule)):  # type: ignore[attr-defined]
+            image = drawn
         elif isinstance(game, OfKinds) and game.kinds and images:
             image = self.kinds_of(game)
         else:

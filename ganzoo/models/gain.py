@@ -39,6 +39,7 @@ class GAIN(RowMemory, Duel):
 
     default_generator = GAINGenerator  # type: ignore[assignment]
     default_discriminator = GAINDiscriminator  # type: ignore[assignment]
+    usual_shape = (30,)  # the paper's "Breast"
     one_logit = False  # but one for each cell
     gaussian = False
 
