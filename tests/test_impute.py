@@ -1,13 +1,18 @@
 """`ganzoo impute`: gaps filled, and nothing else changed."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
-from conftest import trainer
+from conftest import a_table
+from PIL import Image
 
 import ganzoo
 from ganzoo.__main__ import main
+from ganzoo.callbacks.imputations import imputed_and_true
+from ganzoo.imputation import HIDDEN, MISSING
+from ganzoo.pictures import picture
 
 
 def write(path, rows) -> None:
@@ -22,7 +27,7 @@ def read(path) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A table, and a checkpoint of a game that has seen it for three rounds."""
+    """A table, and a checkpoint of a game that has seen it for two rounds."""
     folder = tmp_path_factory.mktemp("impute")
     rng = np.random.default_rng(0)
     rows = [["id", "size", "weight", "kind"]]
@@ -32,15 +37,50 @@ def folder(tmp_path_factory):
         if i % 4 == 0:
             rows[-1][1 + i % 3] = ["", "NA", "?"][i % 3]
     write(folder / "table.csv", rows)
-    data = ganzoo.Table(path=str(folder / "table.csv"), take=["size", "weight", "kind"], batch_size=8)
-    of = trainer()
-    of.fit(ganzoo.GAIN(shape=data.shape, widths=data.widths), data)
-    of.save_checkpoint(folder / "gain.ckpt")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("GANZOO_CACHE", str(folder / "cache"))
+        data = ["--data", "Table", "--data.path", "table.csv", "--data.take", "[size, weight, kind]", "--data.batch_size", "8"]
+        evaluation = ["--evaluation.every_steps", "2", "--evaluation.extractor", "raw", "--evaluation.metrics", "[fd]"]
+        quiet = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--evaluation.n", "20"]
+        hidden = ["--data.missing", "0.2", "--trainer.val_check_interval", "2", "--trainer.max_steps", "2"]
+        main(["fit", "--model", "GAIN", *data, *hidden, *evaluation, *quiet])
+    (folder / "runs/gain_table/version_0/checkpoints/last.ckpt").rename(folder / "gain.ckpt")
     return folder
 
 
 def impute(folder, source, out, *more) -> None:
     main(["impute", "--checkpoint", str(folder / "gain.ckpt"), str(source), str(out), "--device", "cpu", *more])
+
+
+def test_a_run_draws_and_measures(folder):
+    run = folder / "runs/gain_table/version_0"
+    assert (run / "samples/step-00000002.png").is_file()
+    with (run / "metrics.csv").open() as file:
+        names = next(csv.reader(file))
+    assert {"val/rmse", "val/pfc", "val/generator/reconstruction"} <= set(names)
+    [score] = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
+    assert score["metric"] == "fd_raw"
+
+
+def test_samples_are_a_table_of_filled_rows(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in ("rows.csv", "rows.png"):
+        main(["sample", "--checkpoint", str(folder / "gain.ckpt"), "--n", "5", "--out", out])
+    header, *rows = read(tmp_path / "rows.csv")
+    assert header == ["size", "weight", "kind"] and len(rows) == 5
+    assert all(10 <= int(row[0]) <= 90 and row[2] in ("red", "green", "blue") for row in rows)
+
+
+def test_pictures_of_imputed_cells(folder):
+    data = a_table()
+    data.setup()
+    game = ganzoo.GAIN(shape=data.shape, widths=data.widths)
+    assert isinstance(imputed_and_true(game, data), Image.Image)
+    data.train.mask[data.train.mask == HIDDEN] = MISSING
+    assert imputed_and_true(game, data) is None
+    alone, beside = (picture(game.sample(9), real, units=data.units()) for real in (None, data.real_samples(20)))
+    assert alone.size == beside.size
 
 
 def test_fills_gaps_and_leaves_the_rest(folder, tmp_path, capsys):
