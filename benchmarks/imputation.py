@@ -81,7 +81,7 @@ def methods(data: ganzoo.Incomplete, config: dict[str, Any], steps: int | None, 
     imputers = {
         "mean": SimpleImputer(),
         "kNN (5)": KNNImputer(n_neighbors=5),
-        "iterative": IterativeImputer(random_state=seed, max_iter=20),
+        "iterative": IterativeImputer(random_state=seed),
     }
     for name, imputer in imputers.items():
         yield name, torch.from_numpy(imputer.fit_transform(gappy).astype(np.float32))

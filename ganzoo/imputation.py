@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.data.table import GIVEN as GIVEN
+from ganzoo.data.table import HIDDEN as HIDDEN
+from ganzoo.data.table import MISSING as MISSING
 from ganzoo.game import Terms
 from ganzoo.metrics.imputation import falsely_classified, root_mean_square
 from ganzoo.translation import MOST_BYTES, SourceMemory
-
-# A mask says of each cell what is known of it. The game sees only cells that are given: hidden ones are there to measure by.
-GIVEN, HIDDEN, MISSING = 1.0, 0.0, -1.0
 
 
 @runtime_checkable

@@ -78,6 +78,12 @@ def test_networks_are_shown_given_cells_noise_and_hints():
     assert torch.equal(game.discriminator.seen[1], mask)
 
 
+def test_only_rows_of_tables():
+    for shape, widths in (((1, 16, 16), None), ((6,), WIDTHS)):
+        with pytest.raises(ValueError, match="choose --data Table"):
+            ganzoo.GAIN(shape=shape, widths=widths)
+
+
 def test_a_given_cell_is_hinted_at_with_the_hint_rate():
     torch.manual_seed(0)
     given = torch.ones(2000, 3)

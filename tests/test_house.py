@@ -38,7 +38,7 @@ ALLOWED = {
     "conditional": {"game", "duel", "networks"},
     "growing": {"game", "duel", "networks", "schedules"},
     "translation": set(),
-    "imputation": {"game", "metrics", "translation"},
+    "imputation": {"data", "game", "metrics", "translation"},
     "image_to_image": {"game", "duel", "networks", "schedules", "translation"},
     "upscaling": {"game", "duel", "metrics", "translation"},
     "models": {

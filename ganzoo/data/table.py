@@ -12,7 +12,8 @@ from ganzoo.data.cells import Cells, read_cells, refuse_absent
 from ganzoo.data.columns import Column, encoded, parts
 from ganzoo.data.stream import Samples
 
-GIVEN, HIDDEN, MISSING = 1.0, 0.0, -1.0  # of cells, in masks
+# A mask says of each cell what is known of it. A game looks at given ones alone: hidden ones are there to measure by.
+GIVEN, HIDDEN, MISSING = 1.0, 0.0, -1.0
 
 
 class RowSamples(Samples):

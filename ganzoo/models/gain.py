@@ -29,7 +29,10 @@ class GAIN(RowMemory, Duel):
         hint_rate: probability with which a given cell is hinted at.
         alpha: weight of the reconstruction of given cells.
         noise_scale: missing cells hold noise from U(0, noise_scale) before they are filled.
-        discriminator_steps, lr, betas: as in `Duel`. The authors' code takes minibatches of 128 and 10,000 rounds.
+        lr, betas: as in `Duel`. The authors' code takes minibatches of 128 and 10,000 rounds.
+
+    Raises:
+        ValueError: samples that are no rows of such columns.
 
     Differences from the paper: what its authors' later code does (github.com/jsyoon0823/GAIN): hints H = B M are 0 where nothing
     is said, not 0.5; B is drawn for each cell by itself; both losses are of all cells, not of those without a hint; the
@@ -58,6 +61,8 @@ class GAIN(RowMemory, Duel):
         **duel: Any,
     ) -> None:
         widths = (1,) * shape[0] if widths is None else tuple(widths)
+        if tuple(shape) != (sum(widths),):
+            raise ValueError(f"GAIN fills gaps in rows of tables, not in samples of shape {tuple(shape)}: choose --data Table")
         networks: dict[str, Any] = {
             "generator": partial(of_rows, generator or self.default_generator, widths),
             "discriminator": partial(of_rows, discriminator or self.default_discriminator, widths),
