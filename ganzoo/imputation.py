@@ -88,6 +88,6 @@ class Row(nn.Module):
             one, other = (torch.cat([parts[at] for at in self.numbers], 1) for parts in (imputed, true))
             found["rmse"] = root_mean_square(one, other, cells[:, self.numbers])
         if cells[:, self.categories].any():
-            of = ([parts[at] for at in self.categories] for parts in (imputed, true))
-            found["pfc"] = falsely_classified(*of, cells[:, self.categories])
+            here, there = ([parts[at] for at in self.categories] for parts in (imputed, true))
+            found["pfc"] = falsely_classified(here, there, cells[:, self.categories])
         return found

@@ -1,7 +1,7 @@
 """Columns of tables: what is in them, as numbers in [0, 1] that networks see, and back as they stood."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -138,7 +138,7 @@ def listed(names: Sequence[str], most: int = 10) -> str:
 # --- rows of several columns ---
 
 
-def encoded(columns: Sequence[Column], cells: dict[str, Sequence[str]]) -> np.ndarray:
+def encoded(columns: Sequence[Column], cells: Mapping[str, Sequence[str]]) -> np.ndarray:
     """float32 [rows, width], all columns side by side; raises as `Column.encoded`."""
     return np.concatenate([column.encoded(cells[column.name]) for column in columns], axis=1)
 
