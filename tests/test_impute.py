@@ -43,7 +43,16 @@ def folder(tmp_path_factory):
         data = ["--data", "Table", "--data.path", "table.csv", "--data.take", "[size, weight, kind]", "--data.batch_size", "8"]
         evaluation = ["--evaluation.every_steps", "2", "--evaluation.extractor", "raw", "--evaluation.metrics", "[fd]"]
         quiet = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--evaluation.n", "20"]
-        hidden = ["--data.missing", "0.2", "--trainer.val_check_interval", "2", "--trainer.max_steps", "2"]
+        hidden = [
+            "--data.missing",
+            "0.3",
+            "--data.held_out",
+            "0.3",
+            "--trainer.val_check_interval",
+            "2",
+            "--trainer.max_steps",
+            "2",
+        ]
         main(["fit", "--model", "GAIN", *data, *hidden, *evaluation, *quiet])
     (folder / "runs/gain_table/version_0/checkpoints/last.ckpt").rename(folder / "gain.ckpt")
     return folder
