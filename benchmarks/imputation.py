@@ -12,6 +12,7 @@ import argparse
 import csv
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -55,10 +56,15 @@ DATA: dict[str, tuple[Callable[..., ganzoo.Incomplete], str]] = {
 }
 
 
+def network(class_path: str, init_args: dict[str, Any]) -> Callable[..., torch.nn.Module]:
+    return partial(getattr(ganzoo, class_path), **init_args)
+
+
 def gain(data: ganzoo.Incomplete, config: dict[str, Any], steps: int | None, seed: int) -> Tensor:
     """The rows as GAIN fills them, once it has learned of them: [M, width]."""
     L.seed_everything(seed, verbose=False)
-    game = ganzoo.GAIN(shape=data.shape, widths=data.widths, compile=False, **config["model"].get("init_args", {}))
+    networks = {player: network(**said) for player, said in config["model"]["init_args"].items()}
+    game = ganzoo.GAIN(shape=data.shape, widths=data.widths, compile=False, **networks)
     trainer = L.Trainer(
         max_steps=steps or config["trainer"]["max_steps"],
         accelerator="cpu",
@@ -89,11 +95,12 @@ def methods(data: ganzoo.Incomplete, config: dict[str, Any], steps: int | None, 
 
 def measured(name: str, seed: int, missing: float, steps: int | None) -> Iterator[dict[str, Any]]:
     make, config = DATA[name]
-    data = make(missing=missing, missing_seed=seed, held_out=0.0)
+    said = yaml.safe_load((CONFIGS / config).read_text())
+    data = make(missing=missing, missing_seed=seed, held_out=0.0, batch_size=said["data"]["init_args"]["batch_size"])
     real, hidden = torch.from_numpy(data.rows), torch.from_numpy(data.mask == HIDDEN)
     whole = real.amax(0) - real.amin(0)  # of each column, hidden cells too
     started = time.perf_counter()
-    for method, made in methods(data, yaml.safe_load((CONFIGS / config).read_text()), steps, seed):
+    for method, made in methods(data, said, steps, seed):
         errors = Row(data.widths).errors(made / whole, real / whole, hidden)
         seconds = time.perf_counter() - started
         yield {"data": name, "method": method, "seed": seed, **{key: float(value) for key, value in errors.items()}} | {

@@ -144,6 +144,9 @@ def test_networks_begin_as_the_authors_do():
     assert first.weight.shape == (200, 400)  # as wide as a row, of a row and its mask
     assert first.weight.std().item() == pytest.approx((2 / 400) ** 0.5, rel=0.02)
     assert not first.bias.any()
+    tanh = ganzoo.GAINDiscriminator((1, 3), hidden=(6, 5, 7), activation="tanh").layers
+    assert [layer.out_features for layer in tanh[::2]] == [6, 5, 7, 2]
+    assert all(isinstance(layer, nn.Tanh) for layer in tanh[1::2])
 
 
 def test_a_row_knows_its_columns():

@@ -1,6 +1,7 @@
 """GAIN's networks: perceptrons of a row of a table, and of what is known of it."""
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +14,16 @@ class GAINGenerator(nn.Module):
     [N, sum(widths)]: numbers in [0, 1], and a probability for each category.
 
     Args:
-        width: of the hidden layers; None: as wide as a row.
-        layers: how many of them.
+        hidden: how wide each hidden layer is; None: two, as wide as a row.
+        activation: after each of them: the authors' code has `relu`, the paper `tanh`.
     """
 
-    def __init__(self, widths: Widths, *, width: int | None = None, layers: int = 2) -> None:
+    def __init__(
+        self, widths: Widths, *, hidden: tuple[int, ...] | None = None, activation: Literal["relu", "tanh"] = "relu"
+    ) -> None:
         super().__init__()
         row = sum(widths)
-        self.layers = rectified(row + len(widths), row, width or row, layers)
+        self.layers = perceptron([row + len(widths), *(hidden or (row, row)), row], activation)
         self.runs = runs(widths)
 
     def forward(self, row: Tensor, mask: Tensor) -> Tensor:
@@ -34,27 +37,33 @@ class GAINDiscriminator(nn.Module):
     [N, columns].
 
     Args:
-        width: of the hidden layers; None: as wide as a row.
-        layers: how many of them.
+        hidden: how wide each hidden layer is; None: two, as wide as a row.
+        activation: after each of them: the authors' code has `relu`, the paper `tanh`.
     """
 
-    def __init__(self, widths: Widths, *, width: int | None = None, layers: int = 2) -> None:
+    def __init__(
+        self, widths: Widths, *, hidden: tuple[int, ...] | None = None, activation: Literal["relu", "tanh"] = "relu"
+    ) -> None:
         super().__init__()
         row = sum(widths)
-        self.layers = rectified(row + len(widths), len(widths), width or row, layers)
+        self.layers = perceptron([row + len(widths), *(hidden or (row, row)), len(widths)], activation)
 
     def forward(self, row: Tensor, hint: Tensor) -> Tensor:
         return self.layers(torch.cat([row, hint], 1)).float()
 
 
-def rectified(inputs: int, outputs: int, width: int, layers: int) -> nn.Sequential:
-    """ReLU layers, whose weights begin with a variance of 2 / inputs, and biases with zero, as in the authors' code."""
-    sizes = [inputs] + [width] * layers + [outputs]
+def perceptron(sizes: list[int], activation: Literal["relu", "tanh"]) -> nn.Sequential:
+    """Linear layers with an activation between them. Weights begin as the authors' code has them for ReLU (He et al. 2015), for
+    tanh after Glorot and Bengio 2010; biases with zero."""
     linear = [nn.Linear(a, b) for a, b in pairwise(sizes)]
     for layer in linear:
-        nn.init.kaiming_normal_(layer.weight)
+        if activation == "relu":
+            nn.init.kaiming_normal_(layer.weight)
+        else:
+            nn.init.xavier_normal_(layer.weight)
         nn.init.zeros_(layer.bias)
-    return nn.Sequential(*[part for layer in linear[:-1] for part in (layer, nn.ReLU())], linear[-1])
+    between = nn.ReLU if activation == "relu" else nn.Tanh
+    return nn.Sequential(*[part for layer in linear[:-1] for part in (layer, between())], linear[-1])
 
 
 def runs(widths: Widths) -> list[tuple[int, bool]]:
