@@ -10,6 +10,7 @@ see categories one-hot, as GAIN does. RMSE is of hidden numbers, each column sca
 
 import argparse
 import csv
+import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("imputation.csv"))
     given = parser.parse_args()
     torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     rows: list[dict[str, Any]] = []
     for name in given.data:
         for seed in given.seeds:
