@@ -11,6 +11,8 @@ from .callbacks.progress import ProgressBar as ProgressBar
 from .callbacks.samples import SampleGrid as SampleGrid
 from .callbacks.trajectory import Trajectory as Trajectory
 from .data.base import DataModule as DataModule
+from .data.csv_series import CSVSeries as CSVSeries
+from .data.csv_series import Macro as Macro
 from .data.densities import Checkerboard as Checkerboard
 from .data.densities import Density as Density
 from .data.densities import Line as Line
@@ -27,6 +29,7 @@ from .data.images import MNIST as MNIST
 from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
 from .data.paired import Paired as Paired
+from .data.series import Returns as Returns
 from .data.series import Series as Series
 from .data.series import Sines as Sines
 from .data.shards import Shards as Shards

@@ -1,8 +1,7 @@
 """Samples that are no images as a table in the data's own units.
 
-What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: of series `{"kind": "series", "columns": [names],
-"low": [...], "high": [...], "tails": ...}`, of the values that are -1 and 1 in samples (`ganzoo.data.series`). Another kind of
-samples is another function here.
+What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: of series `{"kind": "series", "columns": ...,
+"low": ..., "high": ..., "tails": ...}` (`ganzoo.data.series`). Another kind of samples is another function here.
 """
 
 import csv
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganzoo.data.cache import replacing
@@ -33,6 +33,13 @@ def table(samples: Tensor, units: Units | None) -> tuple[list[str], Rows]:
     if units is None or units["kind"] not in KINDS:
         raise ValueError("these samples are no table: only series, strings and rows are, of checkpoints that know their units")
     return KINDS[units["kind"]](samples, units)
+
+
+def natural(samples: Tensor, units: Units | None) -> Tensor:
+    """Series in their own units; all else as it is."""
+    if units is None or units["kind"] != "series":
+        return samples
+    return torch.from_numpy(of_units(samples.cpu().numpy(), units))
 
 
 def of_series(samples: Tensor, units: Units) -> tuple[list[str], Rows]:

@@ -82,12 +82,12 @@ class Sines(Series):
 
 
 class Returns(Series):
-    """Simulated daily log-returns in percent, with what is known of stocks': heavy tails, volatility in clusters, and more of it
-    after losses than after gains.
+    """Simulated daily log-returns in percent, with what is known of stocks: heavy tails, volatility in clusters, and more of it
+    after losses than gains.
 
-    r_t = sigma_t e_t, sigma_t^2 = w + (a + g [r_t-1 < 0]) r_t-1^2 + b sigma_t-1^2 (Glosten, Jagannathan and Runkle 1993), where e
-    has Student's t distribution of 6 degrees of freedom, scaled to a variance of 1, a = 0.03, g = 0.1, b = 0.89, and sigma^2 is 1
-    on average. Drawn with seed 0, whatever the seed of the run; the held-out series are the next ones.
+    r_t = sigma_t e_t, sigma_t^2 = w + (a + g [r_t-1 < 0]) r_t-1^2 + b sigma_t-1^2 (Glosten, Jagannathan, Runkle 1993); e has
+    Student's t distribution of 6 degrees of freedom, scaled to a variance of 1; a = 0.03, g = 0.1, b = 0.89; sigma^2 is 1 on
+    average. Drawn with seed 0, whatever the seed of the run; the held-out series are the next ones.
 
     Args:
         length: days of a series.

@@ -1,8 +1,8 @@
 """Scores of time series [N, length, features]: can a network tell them from real ones, what does it learn of them, and how far
 are their distributions and correlations from those of real ones?
 
-The first two are the TimeGAN paper's (Yoon et al. 2019) as its authors' code defines them, of series in 0 .. 1. Both judges are a
-GRU of features / 2 units (2 or more).
+The first two are the TimeGAN paper's (Yoon et al. 2019) as its authors' code defines them, of series in 0 .. 1. Both judges are
+a GRU of features / 2 units (2 or more).
 """
 
 from collections.abc import Iterator
