@@ -42,7 +42,7 @@ ALLOWED = {
     "image_to_image": {"game", "duel", "networks", "schedules", "translation"},
     "upscaling": {"game", "duel", "metrics", "translation"},
     "models": {
-        *("game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules"),
+        *("game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules", "optimizers"),
         *("image_to_image", "upscaling", "metrics", "imputation"),
     },
     "callbacks": {
@@ -63,6 +63,7 @@ ALLOWED = {
             "loggers",
             "loading",
             "translation",
+            "tables",
         ),
         *("checkpoint_files", "signals"),
     },
