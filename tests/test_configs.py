@@ -9,17 +9,8 @@ from ganzoo.__main__ import main
 from ganzoo.listing import CONFIGS
 
 ALL = sorted(CONFIGS.glob("*.yaml"))
-EMBEDDED = (
-    "BreastCancer",
-    "Digits",
-    "Gaussians",
-    "Line",
-    "Checkerboard",
-    "Dirac",
-    "Sines",
-    "Returns",
-    "Macro",
-)  # need no files
+# Data that need no files.
+EMBEDDED = ("BreastCancer", "Digits", "Gaussians", "Line", "Checkerboard", "Dirac", "Sines", "Returns", "Macro")
 
 
 def printed(arguments: list[str], capsys) -> str:
