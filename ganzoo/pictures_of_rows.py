@@ -69,11 +69,11 @@ def panels(show: Callable[[Axes, dict[str, Any], slice], None], columns: Columns
     count = min(len(columns), MOST)
     sides = min(count, 4)
     figure = Figure(figsize=(2.2 * sides, 2 * ceil(count / sides)), dpi=128, layout="constrained")
-    axes = figure.subplots(ceil(count / sides), sides, squeeze=False).flat
+    axes = list(figure.subplots(ceil(count / sides), sides, squeeze=False).flat)
     ends = np.cumsum([len(column["categories"]) or 1 for column in columns])
-    for at in list(axes)[count:]:
+    for at in axes[count:]:
         at.set_axis_off()
-    for at, column, end in zip(list(axes)[:count], columns, ends, strict=False):
+    for at, column, end in zip(axes[:count], columns, ends, strict=False):
         show(at, column, slice(end - (len(column["categories"]) or 1), end))
         at.set_title(column["name"][:24], fontsize=7)
         at.tick_params(labelsize=6)

@@ -85,11 +85,18 @@ def test_pictures_of_imputed_cells(folder):
     data = a_table()
     data.setup()
     game = ganzoo.GAIN(shape=data.shape, widths=data.widths)
-    assert isinstance(imputed_and_true(game, data), Image.Image)
+    assert reds(imputed_and_true(game, data)) > 100
     data.train.mask[data.train.mask == HIDDEN] = MISSING
     assert imputed_and_true(game, data) is None
     alone, beside = (picture(game.sample(9), real, units=data.units()) for real in (None, data.real_samples(20)))
-    assert alone.size == beside.size
+    assert alone.size == beside.size and reds(alone) > 100 and reds(beside) > 100
+
+
+def reds(image: Image.Image | None) -> int:
+    """Pixels in which something was drawn."""
+    assert image is not None
+    red, _, blue = np.asarray(image).astype(int).transpose(2, 0, 1)
+    return int((red - blue > 100).sum())
 
 
 def test_fills_gaps_and_leaves_the_rest(folder, tmp_path, capsys):

@@ -116,9 +116,11 @@ class Incomplete(DataModule):
         return Samples(samples.data[whole])
 
     def real_samples(self, n: int) -> Tensor:
-        """The first n training rows, with what is usual in gaps, float32 [n, width]."""
+        """The first n training rows of which all is known, or, where there are none, with what is usual in gaps: [n, width]."""
         self.setup()
-        return torch.from_numpy(self.train.data[:n])
+        assert isinstance(self.train, RowSamples)
+        whole = (self.train.mask != MISSING).all(1).numpy()
+        return torch.from_numpy(self.train.data[whole if whole.any() else slice(None)][:n])
 
 
 class Table(Incomplete):
