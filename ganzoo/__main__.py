@@ -15,6 +15,7 @@ Train, measure and compare generative adversarial networks.
   test      the same, through Lightning's test loop
   sample    pictures from a checkpoint: ganzoo sample --checkpoint CHECKPOINT --out samples.png
   translate images of images:  ganzoo translate --checkpoint CHECKPOINT photo.jpg large.png
+  impute    gaps in a table:   ganzoo impute --checkpoint CHECKPOINT table.csv whole.csv
   evaluate  FID, KID, IS, precision, recall: ganzoo evaluate --checkpoint CHECKPOINT --data.root DATA
             or of two folders of images:  ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0
   export    weights alone:     ganzoo export --checkpoint CHECKPOINT --out weights.safetensors
@@ -35,6 +36,7 @@ COMMANDS = [
     "test",
     "sample",
     "translate",
+    "impute",
     "evaluate",
     "export",
     "import",

@@ -9,6 +9,7 @@ from ganzoo import scoring
 from ganzoo.benchmark.command import benchmark_command
 from ganzoo.explain import nearest
 from ganzoo.export import export_command
+from ganzoo.imputing import impute_command
 from ganzoo.listing import CONFIGS, bundled, listing
 from ganzoo.published import import_command
 from ganzoo.sampling import sample_command
@@ -36,6 +37,8 @@ def run(command: str, arguments: list[str]) -> None:
         import_command(arguments)
     elif command == "translate":
         translate_command(arguments)
+    elif command == "impute":
+        impute_command(arguments)
     elif command == "tune":
         from ganzoo.tune.command import tune_command  # which needs this module
 

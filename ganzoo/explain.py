@@ -26,7 +26,7 @@ class Parser(LightningArgumentParser):
 
     def link_data_to_model(self) -> None:
         """The data say what a game's samples are."""
-        for name in ("shape", "classes"):
+        for name in ("shape", "classes", "widths"):
             self.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

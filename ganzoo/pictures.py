@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from ganzoo.pictures_of_series import paths
+from ganzoo.pictures_of_rows import distributions
+from ganzoo.pictures_of_series import panels
 
 
 def picture(
@@ -36,8 +37,10 @@ def picture(
         return scatter(samples, real)
     if samples.ndim == 2 and samples.shape[1] == 1:
         return histogram(samples, real)
+    if units and units["kind"] == "rows":
+        return drawn(distributions(samples, real, units["columns"]))
     if units and units["kind"] == "series":
-        return drawn(paths(samples, real, units["columns"]))
+        return drawn(panels(samples, real, units["columns"]))
     raise ValueError(
         f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only images, points in 1-D and 2-D, and series can"
     )

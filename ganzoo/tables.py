@@ -1,7 +1,7 @@
 """Samples that are no images as a table in the data's own units.
 
-What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: `{"kind": "series", "columns": [names],
-"low": [...], "high": [...]}`, of the values that are -1 and 1 in samples. Another kind of samples is another function here.
+What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: of series `{"kind": "series", "columns": ...,
+"low": ..., "high": ..., "tails": ...}` (`ganzoo.data.series`). Another kind of samples is another function here.
 """
 
 import csv
@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganzoo.data.cache import replacing
-from ganzoo.data.scaling import unscaled
+from ganzoo.data.columns import Column, decoded
+from ganzoo.data.series import of_units
 
 Units = dict[str, Any]
 Rows = Iterator[list[Any]]
@@ -34,14 +36,28 @@ def table(samples: Tensor, units: Units | None) -> tuple[list[str], Rows]:
     return KINDS[units["kind"]](samples, units)
 
 
+def natural(samples: Tensor, units: Units | None) -> Tensor:
+    """Series in their own units; all else as it is."""
+    if units is None or units["kind"] != "series":
+        return samples
+    return torch.from_numpy(of_units(samples.cpu().numpy(), units))
+
+
 def of_series(samples: Tensor, units: Units) -> tuple[list[str], Rows]:
     """[N, length, features]: a row for each step of each series."""
-    values = unscaled(samples.cpu().numpy(), units["low"], units["high"])
+    values = of_units(samples.cpu().numpy(), units)
     rows = ([i, step, *at.tolist()] for i, series in enumerate(values) for step, at in enumerate(series))
     return ["series", "step", *units["columns"]], rows
 
 
-KINDS: dict[str, Callable[[Tensor, Units], tuple[list[str], Rows]]] = {"series": of_series}
+def of_rows(samples: Tensor, units: Units) -> tuple[list[str], Rows]:
+    """[N, width]: a row for each."""
+    columns = [Column.read(said) for said in units["columns"]]
+    cells = decoded(columns, samples.cpu().numpy())
+    return list(cells), map(list, zip(*cells.values(), strict=True))
+
+
+KINDS: dict[str, Callable[[Tensor, Units], tuple[list[str], Rows]]] = {"series": of_series, "rows": of_rows}
 
 
 def write(samples: Tensor, units: Units | None, out: Path) -> None:

@@ -39,9 +39,9 @@ class SourceMemory(nn.Module):
 
     def remember(self, source: Tensor, step: int) -> None:
         """Round `step`'s sources, [N, C, H, W] in [-1, 1], in place of the oldest."""
-        new = source.detach().add(1).mul(127.5).round().to(torch.uint8)
+        new = self.stored(source)
         if step == 0:  # as often as there is room: none is noise from here on
-            self.sources.copy_(new.repeat(-(-len(self.sources) // len(new)), 1, 1, 1)[: len(self.sources)])
+            self.sources.copy_(torch.cat([new] * -(-len(self.sources) // len(new)))[: len(self.sources)])
             return
         at = step * len(new) % len(self.sources)
         fit = new[: len(self.sources) - at]
@@ -50,5 +50,12 @@ class SourceMemory(nn.Module):
     def recalled(self, n: int) -> Tensor:
         """n of them in an order drawn at random, each of which comes again only when all have: float32 [n, C, H, W]."""
         order = torch.randperm(len(self.sources), device=self.sources.device)
-        of = self.sources[order.repeat(-(-n // len(order)))[:n]]
-        return of.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
+        return self.restored(self.sources[order.repeat(-(-n // len(order)))[:n]])
+
+    def stored(self, source: Tensor) -> Tensor:
+        """As integers, as which they are remembered."""
+        return source.detach().add(1).mul(127.5).round().to(torch.uint8)
+
+    def restored(self, stored: Tensor) -> Tensor:
+        """Integers that were `stored` as float32."""
+        return stored.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1

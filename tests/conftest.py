@@ -19,6 +19,7 @@ from torchvision.datasets import CIFAR10
 import ganzoo
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.data.bicubic import shrunk
+from ganzoo.data.cells import Cells
 from ganzoo.game import Game
 from ganzoo.metrics import features
 from ganzoo.metrics.features import Extractor
@@ -80,11 +81,23 @@ def of_digits(variant: type[Game], **arguments) -> Game:
 
 def small_of(variant: type[Game]) -> dict:
     """Arguments of variants whose samples are no images."""
+    if issubclass(variant, ganzoo.GAIN):
+        return {"widths": data_for(variant).widths}
+    if issubclass(variant, ganzoo.TimeGAN):
+        return {"hidden": 6, "layers": 2, "embedding_steps": 1, "supervised_steps": 1}
+    if issubclass(variant, ganzoo.RCGAN):
+        players = {"generator": ganzoo.LSTMGenerator, "discriminator": ganzoo.LSTMDiscriminator}
+        return {"discriminator_steps": 2} | {player: partial(network, hidden=6) for player, network in players.items()}
+    if issubclass(variant, ganzoo.QuantGAN):
+        generator = partial(ganzoo.TCNGenerator, width=6, blocks=2)
+        return {"generator": generator, "discriminator": partial(ganzoo.TCNDiscriminator, width=6)}
     return {}
 
 
 def data_for(variant: type[Game]) -> ganzoo.DataModule:
     """Digits, or what the variant is of, in batches of 8, with the parts that the variant's losses take."""
+    if issubclass(variant, ganzoo.GAIN):
+        return a_table(batch_size=8)
     if len(variant.usual_shape) == 2:
         return ganzoo.Sines(length=8, features=2, samples=300, batch_size=8)
     if issubclass(variant, ganzoo.CycleGAN | ganzoo.DTN):
@@ -95,6 +108,17 @@ def data_for(variant: type[Game]) -> ganzoo.DataModule:
         return SmallDigits(batch_size=8)
     labelled = 40 if issubclass(variant, ganzoo.SemiSupervisedGAN) else None
     return ganzoo.Digits(batch_size=8, labelled=labelled)
+
+
+def a_table(**how) -> ganzoo.Incomplete:
+    """200 rows of four columns that depend on each other: numbers, whole numbers, two and three categories."""
+    rng = np.random.default_rng(0)
+    kind, x = rng.integers(3, size=200), rng.random(200)
+    columns = {"x": x.round(3), "y": (10 * x + kind).round(), "side": np.where(x > 0.5, "left", "right")}
+    cells = {
+        name: [str(value) for value in values] for name, values in (columns | {"kind": np.array(list("abc"))[kind]}).items()
+    }
+    return ganzoo.Incomplete(Cells(cells), "the table", **({"missing": 0.3, "held_out": 0.2} | how))
 
 
 class SmallDigits(ganzoo.Digits):
@@ -121,6 +145,8 @@ def four_samples(game: Game) -> tuple[torch.Tensor, ...]:
     """A batch for `opinions`."""
     if isinstance(game, ganzoo.Upscaler):
         return torch.rand(4, *game.sources.shape[1:]), torch.rand(4, *game.shape)
+    if isinstance(game, ganzoo.GAIN):
+        return torch.rand(4, *game.shape), torch.tensor([1.0, 0.0, -1.0, 1.0]).repeat(4, 1)
     labelled = game.classes and not isinstance(game, ganzoo.SemiSupervisedGAN)
     return torch.rand(4, *game.shape), *([torch.arange(4) % game.classes] if labelled else [])
 

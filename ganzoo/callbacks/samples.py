@@ -11,10 +11,13 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
+from ganzoo.callbacks.imputations import imputed_and_true
 from ganzoo.callbacks.translations import TILES, shown, side_by_side
 from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
+from ganzoo.imputation import Imputer
 from ganzoo.pictures import picture
+from ganzoo.tables import natural
 from ganzoo.translation import Translator
 
 
@@ -54,12 +57,14 @@ class SampleGrid(L.Callback):
             tiles = shown(game, trainer.datamodule, max(1, self.n // 8))  # type: ignore[attr-defined]
             image = side_by_side(tiles)
             tabulate(trainer, tiles)
+        elif isinstance(game, Imputer) and (drawn := imputed_and_true(game, trainer.datamodule)):  # type: ignore[attr-defined]
+            image = drawn
         elif isinstance(game, OfKinds) and game.kinds and images:
             image = self.kinds_of(game)
         else:
-            samples = game.sample(self.n if images else 16 * self.n)
-            real = None if images else trainer.datamodule.real_samples(2000)  # type: ignore[attr-defined]
-            image = picture(samples, real, units=game.units)
+            samples = natural(game.sample(self.n if images else 16 * self.n), game.units)
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            image = picture(samples, None if images else natural(data.real_samples(2000), game.units), units=game.units)
         self._drawn_at = trainer.global_step
         self.path = self.folder / f"step-{trainer.global_step:08d}.png"
         self.folder.mkdir(parents=True, exist_ok=True)
