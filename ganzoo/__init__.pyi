@@ -29,6 +29,9 @@ from .data.images import FashionMNIST as FashionMNIST
 from .data.paired import Paired as Paired
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
+from .data.strings import Expressions as Expressions
+from .data.strings import Strings as Strings
+from .data.strings import TextLines as TextLines
 from .data.super_resolution import SuperResolution as SuperResolution
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
@@ -56,6 +59,7 @@ from .models.dtn import DTN as DTN
 from .models.esrgan import ESRGAN as ESRGAN
 from .models.fgan import FGAN as FGAN
 from .models.gan import GAN as GAN
+from .models.gumbel_gan import GumbelGAN as GumbelGAN
 from .models.infogan import InfoGAN as InfoGAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.pacgan import PacGAN as PacGAN
@@ -97,6 +101,8 @@ from .networks.filters import SmoothDownsampling as SmoothDownsampling
 from .networks.filters import SmoothUpsampling as SmoothUpsampling
 from .networks.front import Front as Front
 from .networks.front import Listener as Listener
+from .networks.gumbel import GumbelSoftmax as GumbelSoftmax
+from .networks.gumbel import StraightThrough as StraightThrough
 from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.joint import Encoder as Encoder
 from .networks.joint import JointDiscriminator as JointDiscriminator
@@ -135,6 +141,14 @@ from .networks.srresnet import SRGANDiscriminator as SRGANDiscriminator
 from .networks.srresnet import SRResNet as SRResNet
 from .networks.srresnet import SRResNetBlock as SRResNetBlock
 from .networks.srresnet import SubPixel as SubPixel
+from .networks.strings import LSTM as LSTM
+from .networks.strings import LSTMStringDiscriminator as LSTMStringDiscriminator
+from .networks.strings import LSTMStringGenerator as LSTMStringGenerator
+from .networks.strings import MLPStringGenerator as MLPStringGenerator
+from .networks.strings import ResNetStringDiscriminator as ResNetStringDiscriminator
+from .networks.strings import ResNetStringGenerator as ResNetStringGenerator
+from .networks.strings import StringBlock as StringBlock
+from .networks.strings import StringGenerator as StringGenerator
 from .networks.stylegan import ConstantBlock as ConstantBlock
 from .networks.stylegan import SmoothHalvingBlock as SmoothHalvingBlock
 from .networks.stylegan import StyleBlock as StyleBlock
