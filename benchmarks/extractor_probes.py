@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from ganzoo.data.native import FileImages, SampleImages
+from ganzoo.data.native import FileImages, SplitSamples
 from ganzoo.data.stream import Samples
 from ganzoo.evaluation import Evaluator, origin
 from ganzoo.metrics.extract import BLOCK
@@ -78,11 +78,11 @@ def probes(train: Images, classes: np.ndarray, test: Images, references: int, n:
 def measured(train: str, test: str, references: int, n: int, by: Extractor) -> Iterator[tuple[str, dict[str, float]]]:
     """Every probe's name and its scores."""
     (train_images, classes), (test_images, _) = read(train), read(test)
-    reference, held_out = (SampleImages(Samples(images[:references])) for images in (train_images, test_images[n:]))
+    reference, held_out = (SplitSamples(Samples(images[:references])) for images in (train_images, test_images[n:]))
     metrics = ["fd", "kd", "prdc", "memorisation"]
     evaluator = Evaluator(metrics, by, reference, split="train", held_out=held_out)
     for name, images in probes(train_images, classes, test_images, references, n).items():
-        scores = evaluator(SampleImages(Samples(images)), origin(name, "", by.device))
+        scores = evaluator(SplitSamples(Samples(images)), origin(name, "", by.device))
         yield name, {score.protocol.metric.removesuffix("_effnet_lite0"): score.value for score in scores}
 
 

@@ -32,7 +32,7 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.data.base import normalised
-from ganzoo.data.native import SampleImages
+from ganzoo.data.native import SplitSamples
 from ganzoo.evaluation import Evaluator, commit, evaluate
 from ganzoo.game import Game, draw_from
 from ganzoo.image_to_image import ImageToImage
@@ -108,7 +108,7 @@ def pix2pix(given: argparse.Namespace) -> None:
     data = ganzoo.Colourisation(of=of, batch_size=16)
     data.prepare_data()
     data.setup()
-    photographs = SampleImages(data.held_out, given.n)
+    photographs = SplitSamples(data.held_out, given.n)
     judge = Evaluator(["fd"], extractor("effnet-lite0", given.weights), photographs, split="held_out", data=data)
     measure = partial(of_pairs, data=data, judge=judge)
     idle = ganzoo.Pix2Pix(shape=data.shape, generator=partial(ganzoo.UNet, width=1))

@@ -27,6 +27,8 @@ from .data.images import MNIST as MNIST
 from .data.images import Digits as Digits
 from .data.images import FashionMNIST as FashionMNIST
 from .data.paired import Paired as Paired
+from .data.series import Series as Series
+from .data.series import Sines as Sines
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
 from .data.strings import Expressions as Expressions

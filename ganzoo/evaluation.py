@@ -1,4 +1,4 @@
-"""What a game is worth: its samples against real images, every score with its stamp."""
+"""What a game is worth: its samples against real ones, every score with its stamp."""
 
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,48 +14,47 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.data.base import DataModule
-from ganzoo.data.native import SampleImages
+from ganzoo.data.native import SplitSamples
 from ganzoo.game import Diverged, Game, draw_from
 from ganzoo.image_to_image import ImageToImage
 from ganzoo.metrics import scores
-from ganzoo.metrics.extract import Images, extract, rank
-from ganzoo.metrics.features import Extractor
+from ganzoo.metrics.extract import Blocks, extract, rank
+from ganzoo.metrics.features import Extractor, are_images
 from ganzoo.metrics.neighbours import nearest_others
 from ganzoo.metrics.scores import Real
 from ganzoo.metrics.stamp import Origin, Protocol, Stamped
 from ganzoo.pictures import to_bytes
 from ganzoo.progress import progress
-from ganzoo.references import RealImages, prepare, shared
+from ganzoo.references import RealSamples, prepare, shared
 
 
 class Generated:
-    """A game's samples as images: block b is a function of the seed and b alone.
+    """A game's samples, images as bytes: block b is a function of the seed and b alone.
 
     Raises:
-        ValueError: samples that are not images.
         Diverged: samples that are not finite.
     """
 
     def __init__(self, game: Game, n: int, seed: int) -> None:
-        refuse_points(game)
         self.game, self.n, self.seed = game, n, seed
+        self.as_data_are = to_bytes if are_images(game.shape) else torch.Tensor.cpu
 
     def __len__(self) -> int:
         return self.n
 
     def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
-        """Batch i: uint8 [size or fewer, C, H, W]."""
+        """Batch i: uint8 images [size or fewer, C, H, W], or float32 [size or fewer, *shape]."""
         for i in indices:
             draw_from(self.game.device, self.seed, i)
             samples = self.made(i * size, min(size, self.n - i * size))
             if not samples.isfinite().all():
                 raise Diverged(
-                    f"the generator makes NaN or infinity (images {i * size} on): an earlier checkpoint may be sound"
+                    f"the generator makes NaN or infinity (samples {i * size} on): an earlier checkpoint may be sound"
                 )
-            yield to_bytes(samples)
+            yield self.as_data_are(samples)
 
     def made(self, first: int, n: int) -> Tensor:
-        """Images `first` and the n - 1 next: float32 [n, C, H, W]."""
+        """Samples `first` and the n - 1 next: float32 [n, *shape]."""
         return self.game.sample(n)
 
 
@@ -74,33 +73,28 @@ class Translated(Generated):
             return torch.cat([self.translate(batch[0]) for batch in self.data.on_after_batch_transfer(parts)])
 
 
-def refuse_points(game: Game) -> None:
-    """Raise ValueError if the game's samples are not images."""
-    if len(game.shape) != 3 or game.shape[0] not in (1, 3):
-        raise ValueError(f"only grey and colour images can be measured, not samples of shape {game.shape}")
-
-
 class Evaluator:
-    """Measures fakes against one set of real images, by one extractor; the reference is prepared once.
+    """Measures fakes against one set of real samples, by one extractor; the reference is prepared once.
 
     Args:
-        images, held_out: the real images, and those never trained on where memorisation is asked for.
+        images, held_out: the real samples, and those never trained on where memorisation is asked for.
         split: which part of the data `images` are.
-        data: whose sources, of that part, are what image-to-image games are measured on; None: what they remember.
+        data: whose samples they are, and whose sources, of that part, are what image-to-image games are measured on; None:
+            what they remember.
         console: where bars are shown; standard error if None.
 
     Raises:
-        ValueError: a metric that there is not; images that cannot be measured.
+        ValueError: a metric that there is not, or that is not of such samples; samples that the extractor does not take.
     """
 
     def __init__(
         self,
         metrics: Sequence[str],
         extractor: Extractor,
-        images: RealImages,
+        images: RealSamples,
         *,
         split: str,
-        held_out: RealImages | None = None,
+        held_out: RealSamples | None = None,
         data: DataModule | None = None,
         console: Console | None = None,
     ) -> None:
@@ -108,21 +102,26 @@ class Evaluator:
         self.console = console or Console(stderr=True)
         self.metrics = scores.asked(metrics, extractor.name)
         scores.refuse_too_few(self.metrics, len(images), "real ones")
+        extractor.fitted(images.shape[1:])
+        if data is not None:
+            scores.refuse_other_kinds(self.metrics, data.kind)
         self.extractor, self.split, self.reference = extractor, split, images.content()
-        self.real = prepare(extractor, images, self.reference, self.console)
+        self.real = prepare(extractor, images, self.reference, self.console)._replace(shape=images.shape[1:])
+        if data is not None:
+            self.real = self.real._replace(kind=data.kind, valid=data.valid)
         if "prdc" in self.metrics and rank() == 0:
             self.real = self.real._replace(nearest=nearest_others(self.real.features, scores.DENSITY_NEIGHBOURS))
         self.held_out: Real | None = None
         if "memorisation" in self.metrics:
             if held_out is None:
                 raise ValueError(
-                    "memorisation compares training images with held-out ones: choose data that has both, split train"
+                    "memorisation compares training data with held-out data: choose data that has both, split train"
                 )
             self.held_out = prepare(extractor, held_out, held_out.content(), self.console)
 
     def __call__(
         self,
-        fakes: Images,
+        fakes: Blocks,
         origin: Origin,
         *,
         average: bool | None = None,
@@ -174,15 +173,15 @@ class Evaluator:
         )
 
 
-def split_of(data: DataModule, split: Literal["train", "held_out"]) -> tuple[SampleImages, SampleImages | None]:
-    """The real images to measure against; and with those for training, the held-out ones if there are any.
+def split_of(data: DataModule, split: Literal["train", "held_out"]) -> tuple[SplitSamples, SplitSamples | None]:
+    """The real samples to measure against; and with those for training, the held-out ones if there are any.
 
     Raises:
         ValueError: there is no such split.
     """
-    held_out = None if data.held_out is None else SampleImages(data.targets_of(data.held_out), data.measured)
+    held_out = None if data.held_out is None else SplitSamples(data.targets_of(data.held_out), data.measured)
     if split == "train":
-        return SampleImages(data.targets_of(data.train), data.measured), held_out
+        return SplitSamples(data.targets_of(data.train), data.measured), held_out
     if held_out is None:
         raise ValueError(f"{type(data).__name__} has no held-out split here: {data.held_out_hint}")
     return held_out, None
@@ -193,12 +192,18 @@ def evaluate(
 ) -> list[Stamped]:
     """Scores of n samples of a game; of an image-to-image game, of its translations of the data's first n sources.
 
+    Raises:
+        ValueError: samples that the extractor does not take, or of another shape than the real ones where that matters.
+
     Args:
         source: hash of the checkpoint that the game comes from, or "training".
         step: the round that it has reached.
         seconds: of training until then.
     """
     of = origin(type(game).__name__, source, evaluator.extractor.device, step, game.images_seen, seconds)
+    evaluator.extractor.fitted(game.shape)
+    if not are_images(game.shape) and game.shape != evaluator.real.shape:
+        raise ValueError(f"samples of shape {game.shape} cannot be measured against data of shape {evaluator.real.shape}")
     fakes = Generated(game, n, seed)
     if isinstance(game, ImageToImage) and evaluator.data is not None:
         fakes = Translated(game, evaluator.data, evaluator.split, n, seed)
@@ -242,6 +247,8 @@ def table(measured: Sequence[Stamped]) -> str:
         console.print(columns)
     p = measured[0].protocol
     noise = "" if p.truncation is None else f" of noise truncated to {p.truncation:g}"
-    real = f", {p.n_real:,} real images ({p.split}, {p.reference})" if p.n_real else ""
+    real = (
+        f", {p.n_real:,} real {'samples' if p.extractor == 'raw' else 'images'} ({p.split}, {p.reference})" if p.n_real else ""
+    )
     images = f"{p.n_fake:,} samples{noise}{real}"
     return f"{captured.get()}{images}; {p.extractor} {p.weights}, {p.resize}, {p.precision}"

@@ -36,13 +36,15 @@ class Game(Remembering, L.LightningModule):
     What is not finite is seen when the terms are next logged.
 
     Args:
-        shape: shape of one sample, (channels, height, width) or (features,).
+        shape: shape of one sample: (channels, height, width), (features,), of a series (length, features), of a sequence of
+            symbols (length, vocabulary).
         classes: number of classes, or None where the data has no labels.
         compile: moves compiled (true), compiled and recorded as CUDA graphs (`graphs`), or neither (false); `auto`: the best
             that works on the device.
     """
 
     minibatches = 1  # of real data in one round
+    usual_shape: tuple[int, ...] = (3, 64, 64)  # of samples that `ganzoo list` counts its weights for
 
     def __init__(self, *, shape: tuple[int, ...], classes: int | None = None, compile: Compile = "auto") -> None:
         super().__init__()
@@ -50,6 +52,7 @@ class Game(Remembering, L.LightningModule):
         self.shape = tuple(shape)
         self.classes = classes
         self._how = compile
+        self.units: dict[str, Any] | None = None  # what samples mean as a table, as the data said in training (`ganzoo.tables`)
         self.truncation: float | None = None  # of the noise that samples are made of, in games that know of it
         self.seed: int | None = None
         self.noise = 0  # raised by one each time that the run goes back for NaN or infinity
@@ -245,6 +248,9 @@ class Game(Remembering, L.LightningModule):
     def on_fit_start(self) -> None:
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None and hasattr(data, "units"):  # a ganzoo DataModule
+            self.units = data.units()
         self._play = played(self.move, self._how, self.device)
         self.terms, self._unread = {}, {}
         self.playing = False
@@ -265,13 +271,14 @@ class Game(Remembering, L.LightningModule):
             refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen}
+        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen, "units": self.units}
         checkpoint["game"] = of | {"scales": {player: scaler.state_dict() for player, scaler in self.scalers.items()}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         refuse_misfit(checkpoint, self, dict(self.hparams))
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
         self.noise += checkpoint["game"].get("noise", 0)
+        self.units = checkpoint["game"].get("units")
         scales = checkpoint["game"].get("scales", {})
         for player in self.scalers.keys() & scales.keys():  # a run may go on in another precision
             self.scalers[player].load_state_dict(scales[player])

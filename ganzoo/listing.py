@@ -43,10 +43,10 @@ def paper(variant: type[Game]) -> dict[str, str]:
     return match.groupdict()
 
 
-def weights(variant: type[Game], shape: tuple[int, ...] = (3, 64, 64)) -> dict[str, int]:
+def weights(variant: type[Game]) -> dict[str, int]:
     """How many weights each player trains with the variant's own networks, of ten classes if it is class-conditional."""
     with torch.device("meta"):
-        players = variant(shape=shape, classes=10).players()
+        players = variant(shape=variant.usual_shape, classes=10).players()
     return {name: sum(weight.numel() for weight in networks.parameters()) for name, networks in players.items()}
 
 
@@ -57,7 +57,7 @@ def configs(variant: type[Game]) -> list[str]:
 
 
 def listing() -> str:
-    """A table of the variants; weights for 64 x 64 RGB images."""
+    """A table of the variants; weights for 64 x 64 RGB images, of variants of other samples for those of their papers."""
     table = Table("variant", "paper", "year", "weights (64 x 64 RGB)", "configs", box=None, pad_edge=False)
     for variant in sorted(variants(), key=lambda variant: (paper(variant)["year"], variant.__name__)):
         about = paper(variant)

@@ -130,7 +130,11 @@ def of_safetensors(data: bytes) -> dict[str, Any]:
     return {
         "state_dict": state,
         "hyper_parameters": json.loads(said["recipe"]),
-        "game": {"seed": number["seed"], "images_seen": number["images_seen"]},
+        "game": {
+            "seed": number["seed"],
+            "images_seen": number["images_seen"],
+            "units": json.loads(said.get("units", "null")),
+        },
         "global_step": number["round"],
     }
 
@@ -146,6 +150,7 @@ def exported(checkpoint: dict[str, Any]) -> bytes:
         "seed": json.dumps(checkpoint["game"]["seed"]),
         "images_seen": json.dumps(checkpoint["game"]["images_seen"]),
         "round": json.dumps(checkpoint["global_step"]),
+        "units": json.dumps(checkpoint["game"].get("units")),
     }
     _, payload = parts(safetensors.torch.save(state))
     return safetensors.torch.save(state, said | {"sha256": digest(said, payload)})

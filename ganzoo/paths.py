@@ -6,10 +6,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from ganzoo.evaluation import origin, refuse_points
+from ganzoo.evaluation import origin
 from ganzoo.game import Diverged, Game, draw_from
 from ganzoo.metrics import path_length, scores
-from ganzoo.metrics.features import Extractor
+from ganzoo.metrics.features import Extractor, are_images
 from ganzoo.metrics.stamp import Protocol, Stamped
 from ganzoo.precision import tf32
 from ganzoo.progress import progress
@@ -59,7 +59,8 @@ def evaluate_paths(
 def refuse_paths(game: Game, extractor: str, precision: str | None) -> None:
     """Raise ValueError where `evaluate_paths` does."""
     scores.refuse_coarse(extractor, precision)
-    refuse_points(game)
+    if not are_images(game.shape):
+        raise ValueError(f"only grey and colour images can be walked through for ppl, not samples of shape {game.shape}")
     Space(game)
 
 

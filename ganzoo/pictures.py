@@ -1,7 +1,8 @@
-"""Samples as pictures: images in a grid, points in a scatter plot, numbers in a histogram."""
+"""Samples as pictures: images in a grid, points in a scatter plot, numbers in a histogram, series as paths."""
 
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,19 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ganzoo.pictures_of_series import paths
 
-def picture(samples: Tensor, real: Tensor | None = None, columns: int | None = None) -> Image.Image:
+
+def picture(
+    samples: Tensor, real: Tensor | None = None, columns: int | None = None, units: dict[str, Any] | None = None
+) -> Image.Image:
     """One picture of all samples.
 
     Args:
-        samples: images [N, 1 or 3, H, W] in [-1, 1], or points [N, 1] or [N, 2].
-        real: real points [M, 1] or [M, 2] to draw under the samples; images ignore it.
+        samples: images [N, 1 or 3, H, W] in [-1, 1], points [N, 1] or [N, 2], or series [N, length, features].
+        real: as many-sided real samples, to be compared with; images ignore it.
         columns: images in a row; as many as make the grid square if None.
+        units: what samples mean that are neither images nor points (`ganzoo.tables`).
 
     Raises:
         ValueError: samples of another shape, which no picture shows.
@@ -30,8 +36,10 @@ def picture(samples: Tensor, real: Tensor | None = None, columns: int | None = N
         return scatter(samples, real)
     if samples.ndim == 2 and samples.shape[1] == 1:
         return histogram(samples, real)
+    if units and units["kind"] == "series":
+        return drawn(paths(samples, real, units["columns"]))
     raise ValueError(
-        f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only grey or RGB images, 1-D and 2-D points"
+        f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only images, points in 1-D and 2-D, and series can"
     )
 
 

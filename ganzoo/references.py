@@ -1,4 +1,4 @@
-"""Features of real images, which fakes are measured against: extracted once, and kept in the cache."""
+"""Features of real samples, which fakes are measured against: extracted once, and kept in the cache."""
 
 import hashlib
 import json
@@ -14,18 +14,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ganzoo.data.cache import default_cache, replacing
-from ganzoo.data.native import FileImages, SampleImages
+from ganzoo.data.native import FileImages, SplitSamples
 from ganzoo.metrics.extract import extract, rank, world
 from ganzoo.metrics.features import Extractor
 from ganzoo.metrics.frechet import Reference
 from ganzoo.metrics.scores import Real
 from ganzoo.progress import progress
 
-RealImages = SampleImages | FileImages
+RealSamples = SplitSamples | FileImages
 REFERENCE_VERSION = 1  # raise it when cached statistics would differ
 
 
-def prepare(extractor: Extractor, images: RealImages, content: str, console: Console) -> Real:
+def prepare(extractor: Extractor, images: RealSamples, content: str, console: Console) -> Real:
     """The reference's features, from the cache or into it. The cache goes by what the images hold, never by a name.
 
     Raises:
@@ -46,7 +46,7 @@ def prepare(extractor: Extractor, images: RealImages, content: str, console: Con
     return Real(Reference(len(images), mean, root), tensors["features"].to(extractor.device))
 
 
-def place_of(extractor: Extractor, images: RealImages, content: str) -> tuple[Path, str]:
+def place_of(extractor: Extractor, images: RealSamples, content: str) -> tuple[Path, str]:
     """Where the reference's features are kept, and the key that they are kept under."""
     key = json.dumps(
         [REFERENCE_VERSION, content, len(images), extractor.name, extractor.weights, extractor.resize, extractor.precision]

@@ -16,14 +16,16 @@ from ganzoo.grids import asked_for, mixing, truncations
 from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
 from ganzoo.progress import progress
+from ganzoo.tables import Units, write
 from ganzoo.walks import Walk, film
 
-SAMPLE = """Pictures from a checkpoint.
+SAMPLE = """Pictures from a checkpoint, or a table.
 
   ganzoo sample --checkpoint last.ckpt --n 100                      a grid (a folder as --out: single PNGs)
   ganzoo sample --checkpoint last.ckpt --truncation 0.3 0.6 1       a row for each value, of the same noise
   ganzoo sample --checkpoint last.ckpt --interpolate --out walk.gif a walk from sample to sample, and back
-  ganzoo sample --checkpoint last.ckpt --mix coarse                 styles of each column in each row (StyleGAN)"""
+  ganzoo sample --checkpoint last.ckpt --mix coarse                 styles of each column in each row (StyleGAN)
+  ganzoo sample --checkpoint last.ckpt --n 1000 --out series.csv    a table: of series, strings and rows of tables"""
 FILMS = (".gif", ".webp")
 
 
@@ -58,7 +60,8 @@ def sample_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         type=Path,
-        help="a .png for one grid (samples.png), or a folder for single PNGs; of --interpolate a .gif or .webp (walk.gif)",
+        help="a .png for one grid (samples.png), a folder for single PNGs, or a .csv for series, strings and rows in the data's"
+        " own units; of --interpolate a .gif or .webp (walk.gif)",
     )
     parser.add_argument("--n", type=int, help="how many (64); columns, sources, or samples that a walk passes (8)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
@@ -103,8 +106,10 @@ def refuse_misfits(given: argparse.Namespace) -> None:
         raise ValueError(f"--out {given.out} is no {' or '.join(FILMS)}, which --interpolate writes")
     if (given.mix or several) and suffix not in (None, ".png"):
         raise ValueError(f"--out {given.out} is no .png, for one grid")
-    if not walking and suffix not in (None, "", ".png"):
-        raise ValueError(f"--out {given.out} is neither a .png, for one grid, nor a folder, for single PNGs")
+    if not walking and suffix not in (None, "", ".png", ".csv"):
+        raise ValueError(
+            f"--out {given.out} is neither a .png, for one grid, nor a folder, for single PNGs, nor a .csv, of a table"
+        )
     if not walking and (given.frames is not None or given.walks is not None):
         raise ValueError("--frames and --walks are of --interpolate: give it too")
     if (given.n is not None and given.n < 1) or given.seed < 0:
@@ -115,16 +120,18 @@ def samples(game: Game, given: argparse.Namespace, out: Path) -> str:
     draw_from(game.device, given.seed)
     n = 64 if given.n is None else given.n
     images = asked_for(game, n, given.label)
-    if out.suffix == ".png":
-        save(images, out)
+    if out.suffix == ".csv":
+        write(images, game.units, out)
+    elif out.suffix == ".png":
+        save(images, out, units=game.units)
     else:
         save_each(images, out)
     return f"{n} samples"
 
 
-def save(images: Tensor, out: Path, columns: int | None = None) -> None:
+def save(images: Tensor, out: Path, columns: int | None = None, units: Units | None = None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    picture(images, columns=columns).save(out)
+    picture(images, columns=columns, units=units).save(out)
 
 
 def walk(game: Game, given: argparse.Namespace, out: Path) -> str:

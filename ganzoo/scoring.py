@@ -19,12 +19,12 @@ from ganzoo.evaluation import Evaluator, evaluate, origin, split_of, table
 from ganzoo.explain import Parser
 from ganzoo.loading import game_of, import_all, read
 from ganzoo.metrics import stamp
-from ganzoo.metrics.features import EXTRACTORS, Extractor, extractor
-from ganzoo.metrics.scores import asked, greater_is_better, usual
+from ganzoo.metrics.features import EXTRACTORS, Extractor, are_images, extractor
+from ganzoo.metrics.scores import CHOICE, asked, greater_is_better, usual
 from ganzoo.metrics.stamp import Stamped
 from ganzoo.paths import evaluate_paths, refuse_paths
 
-EVALUATE = """Scores of a checkpoint's samples, or of a folder of images, against real images.
+EVALUATE = """Scores of a checkpoint's samples, or of a folder of images, against real ones.
 
   ganzoo evaluate --checkpoint runs/dcgan_cifar10/version_0/checkpoints/last.ckpt --data.root DATA
   ganzoo evaluate REAL FAKE --metrics fd,kd --extractor effnet-lite0 --json   (two folders or .zips of images)
@@ -43,8 +43,9 @@ def evaluate_command(arguments: list[str]) -> None:
     parser = evaluate_parser(arguments)
     given = parser.instantiate_classes(parser.parse_args(arguments))
     names = given.metrics.replace(" ", "").split(",") if given.metrics else []
-    given.extractor = given.extractor or ("lpips" if names == ["ppl"] else "inception")
-    names = names or usual(given.extractor)
+    no_images = given.data is not None and not are_images(given.data.shape)
+    given.extractor = given.extractor or ("lpips" if names == ["ppl"] else "raw" if no_images else "inception")
+    names = names or usual(given.extractor, given.data.kind if given.data else "")
     if given.folders:
         if len(given.folders) != 2 or given.checkpoint:
             raise ValueError("give two folders or .zips of images, REAL FAKE, or else --checkpoint")
@@ -64,13 +65,15 @@ def evaluate_parser(arguments: list[str]) -> Parser:
     parser.add_argument("folders", nargs="*", metavar="REAL FAKE", help="two folders or .zips of images")
     parser.add_argument("--checkpoint", type=Path | None, help="a .ckpt file of a run, or exported weights")
     parser.add_subclass_arguments(DataModule, "data", required=False, help="the data, if not those of the run")
-    parser.add_argument("--metrics", help="of fid, kid, is, prdc, memorisation, ppl; fd, kd (all but memorisation and ppl)")
-    parser.add_argument("--extractor", help=f"one of {', '.join(EXTRACTORS)} (inception; of ppl alone lpips)")
+    parser.add_argument("--metrics", help=f"of {', '.join(CHOICE)} (all that fit, but memorisation and ppl)")
+    parser.add_argument(
+        "--extractor", help=f"one of {', '.join(EXTRACTORS)} (inception; of ppl alone lpips; of what are no images raw)"
+    )
     parser.add_argument("--weights", type=Path | None, help="the extractor's, instead of downloading them")
     parser.add_argument("--n", type=int, default=50_000, help="samples of the checkpoint, or steps of ppl")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--truncation", type=float | None, help="of the noise, to no more than this (none): see ganzoo sample")
-    parser.add_argument("--split", choices=["train", "held_out"], default="train", help="real images")
+    parser.add_argument("--split", choices=["train", "held_out"], default="train", help="real samples")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")
     parser.add_argument("--precision", choices=["float32", "tf32"], help="of the features (float32; on CUDA tf32)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, on stdout, instead of a table")

@@ -31,7 +31,11 @@ torch.set_num_threads(1)  # pytest-xdist runs one process on each core
 
 
 def of_digits(variant: type[Game], **arguments) -> Game:
-    """The variant's game of digits: with their classes if it takes any, and other networks if its own are of 32."""
+    """The variant's game of digits, or else of `data_for` it: with their classes if it takes any, and other networks if its own
+    are of 32."""
+    data = data_for(variant)
+    if data.kind:
+        return variant(shape=data.shape, classes=data.classes, **(small_of(variant) | arguments))
     if issubclass(variant, ConditionalDuel | ganzoo.SemiSupervisedGAN):
         arguments["classes"] = 10
     small: dict = {}
@@ -74,8 +78,15 @@ def of_digits(variant: type[Game], **arguments) -> Game:
     return variant(shape=TINY, **arguments)
 
 
+def small_of(variant: type[Game]) -> dict:
+    """Arguments of variants whose samples are no images."""
+    return {}
+
+
 def data_for(variant: type[Game]) -> ganzoo.DataModule:
-    """Digits in batches of 8, with the parts that the variant's losses take."""
+    """Digits, or what the variant is of, in batches of 8, with the parts that the variant's losses take."""
+    if len(variant.usual_shape) == 2:
+        return ganzoo.Sines(length=8, features=2, samples=300, batch_size=8)
     if issubclass(variant, ganzoo.CycleGAN | ganzoo.DTN):
         return ganzoo.Inverted(of=ganzoo.Digits(), source_labels=issubclass(variant, ganzoo.DTN), batch_size=8)
     if issubclass(variant, ganzoo.Pix2Pix):
@@ -109,9 +120,14 @@ class TinyContent(nn.Module):
 def four_samples(game: Game) -> tuple[torch.Tensor, ...]:
     """A batch for `opinions`."""
     if isinstance(game, ganzoo.Upscaler):
-        return torch.rand(4, *game.sources.shape[1:]), torch.rand(4, *TINY)
+        return torch.rand(4, *game.sources.shape[1:]), torch.rand(4, *game.shape)
     labelled = game.classes and not isinstance(game, ganzoo.SemiSupervisedGAN)
-    return torch.rand(4, *TINY), *([torch.arange(4)] if labelled else [])
+    return torch.rand(4, *game.shape), *([torch.arange(4) % game.classes] if labelled else [])
+
+
+def stages(game: Game) -> list[int]:
+    """The first round of each of the game's stages."""
+    return sorted({0, getattr(game, "pretrain_steps", 0), *getattr(game, "stages", ())})
 
 
 def trainer(**arguments) -> L.Trainer:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import trainer
 from lightning.pytorch.loggers import CSVLogger
-from test_models import of_digits
+from test_models import data_for, of_digits
 
 import ganzoo
 from ganzoo.__main__ import main
@@ -168,7 +168,8 @@ def test_only_options_of_the_variant_are_advised(variant, capsys):
         " ".join(option.removesuffix(" to go back by --ckpt_path") for option in advised if "--model " not in option)
     )
     with pytest.raises(SystemExit) as end:
-        main(["fit", "--model", variant.__name__, "--data", "Digits", *mine, "--print_config"])
+        data = type(data_for(variant)).__name__ if data_for(variant).kind else "Digits"
+        main(["fit", "--model", variant.__name__, "--data", data, *mine, "--print_config"])
     assert end.value.code == 0, capsys.readouterr().err
 
 

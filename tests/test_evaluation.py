@@ -22,7 +22,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 import ganzoo
 from ganzoo.__main__ import main
 from ganzoo.data.files import Files
-from ganzoo.data.native import FileImages, SampleImages
+from ganzoo.data.native import FileImages, SplitSamples
 from ganzoo.data.stream import Samples
 from ganzoo.evaluation import Evaluator, Generated, origin
 from ganzoo.listing import CONFIGS
@@ -58,8 +58,8 @@ def write(folder: Path, images: np.ndarray) -> Path:
     return folder
 
 
-def sample_images(images: np.ndarray) -> SampleImages:
-    return SampleImages(Samples(images))
+def sample_images(images: np.ndarray) -> SplitSamples:
+    return SplitSamples(Samples(images))
 
 
 def values(scores: list[stamp.Stamped]) -> dict[str, float]:
@@ -266,11 +266,9 @@ def test_bad_folders_are_refused_in_a_line(tmp_path):
         list(FileImages(mixed).batches(10, [0]))
 
 
-def test_only_images_are_measured():
-    with pytest.raises(ValueError, match="only images"):
-        SampleImages(Samples(np.zeros((4, 2), np.float32)))
-    with pytest.raises(ValueError, match="only grey and colour images"):
-        Generated(ganzoo.GAN(shape=(2,)), 4, 0)
+def test_only_images_are_seen():
+    with pytest.raises(ValueError, match="tiny takes grey and colour images, not samples of shape"):
+        Evaluator(["fd"], extractor("tiny"), SplitSamples(Samples(np.zeros((4, 2), np.float32))), split="train")
 
 
 def test_samples_that_are_not_finite_are_refused():

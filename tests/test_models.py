@@ -6,7 +6,7 @@ from shutil import which
 
 import pytest
 import torch
-from conftest import TINY, data_for, fp16, of_digits, trainer
+from conftest import TINY, data_for, fp16, of_digits, stages, trainer
 from torch._dynamo.utils import counters
 
 import ganzoo
@@ -28,17 +28,17 @@ def weights_of(game: Game) -> dict[str, torch.Tensor]:
 
 
 def a_round(game: Game) -> list:
-    """The game's first round; of a game in two stages, the first of both."""
+    """The game's first round; of a game in stages, the first of each."""
     data = data_for(type(game))
     data.setup()
     game.configure_optimizers()
     batches = data.on_after_batch_transfer(data.train.__getitems__(range(8 * game.minibatches)))
     batches = [differentiable(batch) for batch in batches]
-    return [turn for step in sorted({0, getattr(game, "pretrain_steps", 0)}) for turn in game.turns(step, batches)]
+    return [turn for step in stages(game) for turn in game.turns(step, batches)]
 
 
 def whose_turns(game: Game, step: int) -> list[str]:
-    batch = (torch.zeros(8, *TINY),)
+    batch = (torch.zeros(8, *game.shape),)
     return [player for player, *_ in game.turns(step, [batch] * game.minibatches)]
 
 
@@ -96,7 +96,7 @@ def test_fits(variant, fit):
 def test_samples_have_the_datas_shape_and_range(variant):
     game = new(variant)
     samples = game.sample(5)
-    assert samples.shape == (5, *TINY)
+    assert samples.shape == (5, *data_for(variant).shape)
     assert samples.dtype == torch.float32
     assert samples.abs().max() <= 1
     assert not samples.requires_grad
@@ -266,7 +266,7 @@ def test_validation_changes_nothing(variant, fit):
     [metrics] = trainer(limit_val_batches=2).validate(game, data_for(variant), verbose=False)
     losses = {name for name in metrics if name.count("/") == 2}  # val/PLAYER/TERM
     first = set(whose_turns(game, 0))
-    assert {name.split("/")[1] for name in losses} == (first if hasattr(game, "pretrain_steps") else set(game.players()))
+    assert {name.split("/")[1] for name in losses} == (first if len(stages(game)) > 1 else set(game.players()))
     assert all(torch.equal(value, before[name]) for name, value in game.state_dict().items())
 
 

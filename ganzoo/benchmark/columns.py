@@ -16,7 +16,8 @@ def measured(table: Table) -> str:
     by = table.protocol
     if by is None:
         return f"by {table.metric}"
-    return f"by {table.metric}: {by.n_fake:,} samples, {by.n_real:,} real images ({by.split}), {by.extractor}"
+    of = "real samples" if by.extractor == "raw" else "real images"
+    return f"by {table.metric}: {by.n_fake:,} samples, {by.n_real:,} {of} ({by.split}), {by.extractor}"
 
 
 class Column(NamedTuple):

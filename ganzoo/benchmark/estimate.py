@@ -13,7 +13,7 @@ from rich.console import Console
 from ganzoo.benchmark.folder import Folder
 from ganzoo.benchmark.results import cost_of
 from ganzoo.benchmark.suite import Run, Section, built
-from ganzoo.data.native import SampleImages
+from ganzoo.data.native import SplitSamples
 from ganzoo.evaluation import Evaluator, split_of
 from ganzoo.metrics.extract import extract
 from ganzoo.metrics.features import Extractor, extractor
@@ -74,8 +74,8 @@ class Measuring(NamedTuple):
     sample: float
     cached: bool
     by: Extractor
-    images: SampleImages
-    held_out: SampleImages | None
+    images: SplitSamples
+    held_out: SplitSamples | None
 
     @property
     def reference(self) -> float:
@@ -91,6 +91,7 @@ def measuring(run: Run, device: torch.device) -> Measuring:
     data.setup()
     by = extractor(given.get("extractor", "inception"), given.get("weights")).to(device)
     images, held_out = split_of(data, given.get("split", "train"))
+    by.fitted(images.shape[1:])
     n = min(TRIED, len(images))
     extract(by, images, n)  # the first pass loads what later ones have
     start = time.perf_counter()

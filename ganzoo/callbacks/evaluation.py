@@ -28,11 +28,12 @@ class Evaluation(L.Callback):
 
     Args:
         every_steps: rounds between evaluations; None for none at all, unless `every_minutes` is given.
-        metrics: of fid, kid, is, prdc, memorisation; fd and kd where the extractor is not Inception.
-        extractor: `inception`, `dinov2`, `clip`, or `effnet-lite0`, which needs no download.
+        metrics: of fid, kid, is, prdc, memorisation; fd and kd where the extractor is not Inception; and what is of one kind of
+            samples alone (`ganzoo evaluate --help`).
+        extractor: `inception`, `dinov2`, `clip`, or `effnet-lite0`, which needs no download; of what are no images `raw`.
         weights: a file of the extractor's weights, instead of downloading them.
         n: samples.
-        split: the real images: `train` or `held_out`.
+        split: the real samples: `train` or `held_out`.
         seed: of the noise.
         best: score that decides which checkpoint is `best.ckpt`; None for the first of `metrics`.
         every_minutes: of training between evaluations, by `Budget`'s clock.

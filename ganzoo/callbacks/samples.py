@@ -21,7 +21,7 @@ class SampleGrid(L.Callback):
 
     Args:
         every_steps: rounds between pictures.
-        n: samples in a picture; points are drawn 16 times as many. Of a game of several kinds (classes, or the categories of
+        n: samples in a picture; 16 times as many of what are no images. Of a game of several kinds (classes, or categories of
             a code) each row shows one of the first ten, each column one noise, in as many columns as n has room for. Of a game
             of images an eighth of n, always the same ones, held out if any are: source, output and target in each row.
         seed: of the noise.
@@ -46,16 +46,16 @@ class SampleGrid(L.Callback):
 
     @rank_zero_only
     def draw(self, trainer: L.Trainer, game: Game) -> None:
-        points = len(game.shape) == 1
+        images = len(game.shape) == 3
         draw_from(game.device, self.seed)
         if isinstance(game, Translator):
             image = side_by_side(game, trainer.datamodule, max(1, self.n // 8))  # type: ignore[attr-defined]
-        elif isinstance(game, OfKinds) and game.kinds and not points:
+        elif isinstance(game, OfKinds) and game.kinds and images:
             image = self.kinds_of(game)
         else:
-            samples = game.sample(16 * self.n if points else self.n)
-            real = trainer.datamodule.real_samples(2000) if points else None  # type: ignore[attr-defined]
-            image = picture(samples, real)
+            samples = game.sample(self.n if images else 16 * self.n)
+            real = None if images else trainer.datamodule.real_samples(2000)  # type: ignore[attr-defined]
+            image = picture(samples, real, units=game.units)
         self._drawn_at = trainer.global_step
         self.path = self.folder / f"step-{trainer.global_step:08d}.png"
         self.folder.mkdir(parents=True, exist_ok=True)

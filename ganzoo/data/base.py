@@ -6,7 +6,7 @@ them. Nothing here has a state to save: a resumed run starts the stream at the n
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,13 +63,15 @@ class DataModule(L.LightningDataModule):
             labels, above the number of samples or below that of classes; limit above the number of samples.
     """
 
-    shape: tuple[int, ...]  # of one sample: (C, H, W) or (D,)
+    shape: tuple[int, ...]  # of one sample: (C, H, W), (D,), (length, features) or (length, vocabulary)
+    kind = ""  # what samples are where they are neither images nor points: series, strings or rows
     classes: int | None = None
     flip: bool = False
     held_out_hint = "choose data that has one"
     still = False  # whether nothing in batches is drawn anew (`at_rest`)
     alike = True  # whether held-out samples are of one size, and come in batches
     measured: int | None = None  # real images that scores are measured against: the first so many, None for all
+    valid: Callable[[Tensor], Tensor] | None = None  # which samples [N, *shape] are any of this data's at all, bool [N]
 
     train: Samples
     held_out: Samples | None
@@ -154,6 +156,11 @@ class DataModule(L.LightningDataModule):
         self.setup()
         targets = self.targets_of(self.train)
         return normalised(targets.__getitems__(range(min(n, len(targets))))[0])
+
+    def units(self) -> dict[str, Any] | None:
+        """What the numbers of a sample mean, in JSON's types, for `ganzoo.tables`; None where samples are no table. Checkpoints
+        keep it, so that samples can be written in the data's own units with no data at hand. After `setup()`."""
+        return None
 
     def targets_of(self, samples: Samples) -> Samples:
         """The images among a split's samples that a game's samples are to be like: all, unless they are pairs."""

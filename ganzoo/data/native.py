@@ -1,4 +1,4 @@
-"""Images as they are, in order, to be measured: no resize, no crop, no cache."""
+"""Samples as they are, in order, to be measured: no resize, no crop, no cache."""
 
 import hashlib
 import os
@@ -17,32 +17,29 @@ from ganzoo.data.files import Files
 from ganzoo.data.stream import Samples
 
 
-class SampleImages:
-    """The images of a data module's split: all, or the first `most`.
+class SplitSamples:
+    """The samples of a data module's split: all, or the first `most`.
 
-    Raises:
-        ValueError: the samples are not images.
+    Attributes:
+        shape: of all, (n, *shape of one).
     """
 
     def __init__(self, samples: Samples, most: int | None = None) -> None:
-        first = samples[0][0]
-        if first.dtype != torch.uint8:
-            raise ValueError(f"only images can be measured, not samples of shape {tuple(first.shape)}")
         self.samples = samples
-        self.shape = (min(len(samples), most or len(samples)), *first.shape)
+        self.shape = (min(len(samples), most or len(samples)), *samples[0][0].shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def content(self) -> str:
-        """Hash of all pixels in order: 16 hexadecimal digits."""
+        """Hash of all numbers in order: 16 hexadecimal digits."""
         digest = hashlib.sha256(str(self.shape).encode())
         for batch in self.batches(1000, range(ceil(len(self) / 1000))):
             digest.update(batch.numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
-        """Batch i holds images i * size .. (i + 1) * size - 1: uint8 [size or fewer, C, H, W]."""
+        """Batch i holds samples i * size .. (i + 1) * size - 1: uint8 images [size or fewer, C, H, W], or float32."""
         for i in indices:
             yield self.samples.__getitems__(range(i * size, min((i + 1) * size, len(self))))[0]
 
@@ -61,6 +58,12 @@ class FileImages:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all, (n, 3, H, W), by the first one."""
+        with self.files.reader() as read:
+            return len(self), *self._decode(self.names[0], read(self.names[0])).shape
 
     def content(self) -> str:
         """Hash of all files in order: 16 hexadecimal digits."""

@@ -1,4 +1,4 @@
-"""One pass of images through an extractor: what every score is computed from."""
+"""One pass of samples through an extractor: what every score is computed from."""
 
 from collections.abc import Callable, Iterable, Iterator
 from math import ceil
@@ -11,29 +11,29 @@ from torch import Tensor
 from ganzoo.metrics.features import Extractor
 from ganzoo.metrics.frechet import Moments
 
-BLOCK = 250  # images read or generated at once; generated ones depend on it
+BLOCK = 250  # samples read or generated at once; generated ones depend on it
 
 
-class Images(Protocol):
-    """Images that can be read in blocks, from any block on, in any process."""
+class Blocks(Protocol):
+    """Samples that can be read in blocks, from any block on, in any process."""
 
     def __len__(self) -> int: ...
 
     def batches(self, size: int, indices: Iterable[int]) -> Iterator[Tensor]:
-        """Batch i holds images i * size .. (i + 1) * size - 1: uint8 [size or fewer, 1 or 3, H, W]."""
+        """Batch i holds samples i * size .. (i + 1) * size - 1: uint8 images [size or fewer, 1 or 3, H, W], or float32."""
         ...
 
 
 class Extracted(NamedTuple):
-    """Of n images, in their order, all ranks' together."""
+    """Of n samples, in their order, all ranks' together."""
 
     moments: Moments
     features: Tensor  # float32 [n, d]
     logits: Tensor | None  # float32 [n, K]
 
 
-def extract(extractor: Extractor, images: Images, n: int, track: Callable[[range], Iterable[int]] = iter) -> Extracted:
-    """Features of the first n images. With several ranks each does every world-th block, and all get the same result.
+def extract(extractor: Extractor, images: Blocks, n: int, track: Callable[[range], Iterable[int]] = iter) -> Extracted:
+    """Features of the first n samples. With several ranks each does every world-th block, and all get the same result.
 
     Args:
         track: wraps the block numbers, to show progress.

@@ -9,8 +9,10 @@ The libraries that hold the networks are imported where they are needed: each ta
 import hashlib
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,14 @@ class Extractor:
     """A pretrained network as a function: uint8 images [N, 1 or 3, H, W] -> features [N, dim], logits [N, K] or None.
 
     Attributes:
-        name: `inception`, `dinov2`, `clip`, `effnet-lite0` or `lpips`.
-        dim: number of features of an image; 0 if it depends on the image's size.
+        name: `inception`, `dinov2`, `clip`, `effnet-lite0`, `lpips` or `raw`.
+        dim: number of features of a sample; 0 if it depends on the sample's size.
         resize: to how many pixels a side, and how.
         weights: the first 16 hexadecimal digits of the SHA-256 of all its weights.
         precision: `float32`, or on CUDA `tf32`: convolutions and products of 10-bit mantissas, compiled, channels last.
     """
+
+    takes_images = True  # or all else
 
     def __init__(self, name: str, network: nn.Module, dim: int, resize: str) -> None:
         self.name, self.dim, self.resize = name, dim, resize
@@ -61,6 +65,19 @@ class Extractor:
         self._forward = torch.compile(self.network) if self.precision == "tf32" else self.network
         return self
 
+    def fitted(self, shape: tuple[int, ...]) -> None:
+        """Be ready for samples of that shape.
+
+        Raises:
+            ValueError: none that this extractor takes: pixels by themselves say little of images, and nothing else has pixels.
+        """
+        if self.takes_images and not are_images(shape):
+            raise ValueError(f"{self.name} takes grey and colour images, not samples of shape {shape}: choose --extractor raw")
+        if not self.takes_images:
+            if are_images(shape):
+                raise ValueError("raw is of all but images: choose --extractor inception, or effnet-lite0, without a download")
+            self.dim = prod(shape)
+
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         images = images.to(self.device).expand(-1, 3, -1, -1)  # grey as colour
@@ -75,8 +92,8 @@ def extractor(name: str, weights: str | Path | None = None) -> Extractor:
     """The extractor of that name, on the CPU in float32.
 
     Args:
-        name: `inception` (torch-fidelity's), `dinov2` and `clip` (torch-fidelity's ViT-L/14), `effnet-lite0`, or `lpips`, of
-            path lengths alone.
+        name: `inception` (torch-fidelity's), `dinov2` and `clip` (torch-fidelity's ViT-L/14), `effnet-lite0`; `lpips`, of
+            path lengths alone; or `raw`, of all that are no images.
         weights: a file of weights instead of those that would be downloaded.
 
     Raises:
@@ -174,7 +191,40 @@ def lpips(weights: str | Path | None) -> Extractor:
     return Extractor("lpips", network, 0, "to 256 or less")
 
 
-EXTRACTORS = {"inception": inception, "dinov2": dinov2, "clip": clip, "effnet-lite0": effnet_lite0, "lpips": lpips}
+class Raw(Extractor):
+    """What are no images (series, strings, rows of tables, points): the samples themselves, flattened. No network."""
+
+    takes_images = False
+
+    def __init__(self) -> None:
+        super().__init__("raw", nn.Flatten(), 0, "none")
+        self.weights = "none"
+
+    def __call__(self, samples: Tensor) -> tuple[Tensor, None]:
+        return samples.to(self.device).flatten(1), None
+
+    def to(self, device: torch.device, precision: str | None = None) -> "Raw":
+        if precision == "tf32":
+            raise ValueError("raw features are the samples themselves, in float32: leave out --precision")
+        super().to(device, "float32")
+        return self
+
+
+def raw(weights: str | Path | None) -> Raw:
+    """The samples themselves as their features."""
+    if weights is not None:
+        raise ValueError("raw has no weights: leave out --weights")
+    return Raw()
+
+
+EXTRACTORS: dict[str, Callable[[str | Path | None], Extractor]] = {
+    **{"inception": inception, "dinov2": dinov2, "clip": clip, "effnet-lite0": effnet_lite0, "lpips": lpips, "raw": raw}
+}
+
+
+def are_images(shape: tuple[int, ...]) -> bool:
+    """Whether samples of that shape are grey or colour images."""
+    return len(shape) == 3 and shape[0] in (1, 3)
 
 
 def downloaded(url: str, hash_prefix: str, name: str | None = None) -> Path:

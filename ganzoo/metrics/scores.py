@@ -18,7 +18,7 @@ from ganzoo.metrics.score import Score
 
 INCEPTIONS = {"fid": "fd", "kid": "kd"}  # names that mean Inception's features, and what they are a case of
 VERSION = 1  # raise it when the same features would give other scores
-WITHOUT_CLASSES = ("dinov2", "clip")  # extractors that give no logits
+WITHOUT_CLASSES = ("dinov2", "clip", "raw")  # extractors that give no logits
 OF_BYTES = ("inception", "dinov2", "clip")  # extractors that take no other images, and so see no small steps
 SUBSETS, SUBSET_SIZE = 100, 1000  # arXiv:1801.01401's code
 SPLITS = 10  # arXiv:1606.03498
@@ -26,11 +26,14 @@ NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # arXiv:1904.06991, arXiv:2002.09797
 
 
 class Real(NamedTuple):
-    """Real images as an extractor sees them."""
+    """Real samples as an extractor sees them."""
 
     gaussian: Reference
     features: Tensor  # float32 [n, d]
     nearest: Tensor | None = None  # [n, 5], squared distances to the nearest others, if they are at hand
+    shape: tuple[int, ...] = ()  # of one sample
+    kind: str = ""  # series, strings or rows; of images and points nothing
+    valid: Callable[[Tensor], Tensor] | None = None  # which samples [N, *shape] are any of the data's at all, bool [N]
 
 
 class Result(NamedTuple):
@@ -78,11 +81,16 @@ def memory(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Resu
 
 
 class Metric(NamedTuple):
-    """What can be asked for together, and the scores that it gives."""
+    """What can be asked for together, and the scores that it gives.
+
+    One that is `of` one kind of samples is measured on the samples themselves (`--extractor raw`), and its scores go by their
+    bare names.
+    """
 
     scores: tuple[str, ...]
     least: int  # samples, of the fakes and of the reals
     measure: Callable[[Extracted, Real, Real | None], dict[str, Result]]
+    of: str = ""  # series, strings or rows; all, if nothing
 
 
 METRICS = {
@@ -92,6 +100,9 @@ METRICS = {
     "prdc": Metric(("precision", "recall", "density", "coverage"), DENSITY_NEIGHBOURS + 1, prdc),
     "memorisation": Metric(("memorised_share", "memorised_ratio"), 1, memory),
 }
+
+
+CHOICE = ("fid", "kid", "is", "prdc", "memorisation", "fd", "kd", "ppl", *(name for name in METRICS if METRICS[name].of))
 
 
 def asked(names: Sequence[str], extractor: str) -> list[str]:
@@ -106,26 +117,36 @@ def asked(names: Sequence[str], extractor: str) -> list[str]:
         if extractor == "lpips":
             raise ValueError(f"lpips measures ppl alone: for {name} choose another --extractor")
         if name not in METRICS and name not in INCEPTIONS:
-            raise ValueError(f"there is no metric {name}: choose from fid, kid, is, prdc, memorisation, fd, kd, ppl")
+            raise ValueError(f"there is no metric {name}: choose from {', '.join(CHOICE)}")
         if name in INCEPTIONS and extractor != "inception":
             raise ValueError(f"{name} is Inception's: ask {extractor} for {INCEPTIONS[name]}, or choose --extractor inception")
         if name == "is" and extractor in WITHOUT_CLASSES:
             raise ValueError(f"{extractor} has no classes: leave out is, or choose --extractor inception or effnet-lite0")
+        if name in METRICS and METRICS[name].of and extractor != "raw":
+            raise ValueError(f"{name} is of {METRICS[name].of}, measured by --extractor raw alone, not by {extractor}")
     return list(dict.fromkeys(INCEPTIONS.get(name, name) for name in names))
 
 
-def usual(extractor: str) -> list[str]:
-    """What is measured if nothing is asked for."""
+def usual(extractor: str, kind: str = "") -> list[str]:
+    """What is measured if nothing is asked for, of samples of that kind."""
     if extractor == "lpips":
         return ["ppl"]
-    return ["fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
+    of_kind = [name for name, metric in METRICS.items() if kind and metric.of == kind]
+    return [*of_kind, "fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
 
 
 def refuse_too_few(metrics: Sequence[str], n: int, what: str) -> None:
-    """Raise ValueError if n images are too few for one of these keys of METRICS."""
+    """Raise ValueError if n samples are too few for one of these keys of METRICS."""
     for name in metrics:
         if n < METRICS[name].least:
             raise ValueError(f"{name} needs at least {METRICS[name].least} images: there are {n} {what}")
+
+
+def refuse_other_kinds(metrics: Sequence[str], kind: str) -> None:
+    """Raise ValueError if one of these keys of METRICS is not of this kind of samples."""
+    for name in metrics:
+        if METRICS[name].of not in ("", kind):
+            raise ValueError(f"{name} is of {METRICS[name].of}, which this data's samples are not: leave it out")
 
 
 def reported(names: Sequence[str], extractor: str) -> list[str]:
@@ -135,6 +156,8 @@ def reported(names: Sequence[str], extractor: str) -> list[str]:
 
 def called(score: str, extractor: str) -> str:
     """The name that a score is reported by."""
+    if any(score in metric.scores for metric in METRICS.values() if metric.of):
+        return score
     if extractor == "inception":
         return next((name for name, meant in INCEPTIONS.items() if meant == score), score)
     return f"{score}_{extractor.replace('-', '_')}"
