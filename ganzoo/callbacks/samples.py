@@ -7,17 +7,20 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from ganzoo.callbacks.translations import side_by_side
 from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
 from ganzoo.pictures import picture
+from ganzoo.tables import lines
 from ganzoo.translation import Translator
 
 
 class SampleGrid(L.Callback):
-    """Writes `samples/step-00000500.png` into the run folder and to W&B and TensorBoard, every `every_steps` and at the end.
+    """Writes `samples/step-00000500.png` into the run folder and to W&B and TensorBoard, every `every_steps` and at the end; of
+    strings, beside it, a .txt of all that were drawn.
 
     Args:
         every_steps: rounds between pictures.
@@ -55,12 +58,19 @@ class SampleGrid(L.Callback):
         else:
             samples = game.sample(self.n if images else 16 * self.n)
             real = None if images else trainer.datamodule.real_samples(2000)  # type: ignore[attr-defined]
-            image = picture(samples, real, units=game.units)
+            judge = getattr(trainer.datamodule, "valid", None)  # type: ignore[attr-defined]
+            image = picture(samples, real, units=game.units, valid=judge(samples) if judge else None)
+            self.write(trainer, game, samples)
         self._drawn_at = trainer.global_step
         self.path = self.folder / f"step-{trainer.global_step:08d}.png"
         self.folder.mkdir(parents=True, exist_ok=True)
         image.save(self.path)
         self.send(trainer, image)
+
+    def write(self, trainer: L.Trainer, game: Game, samples: Tensor) -> None:
+        """Strings, beside the picture, as lines of text."""
+        if game.units and game.units["kind"] == "strings":
+            lines(samples, game.units, self.folder / f"step-{trainer.global_step:08d}.txt")
 
     def kinds_of(self, game: OfKinds) -> Image.Image:
         rows = []

@@ -53,6 +53,9 @@ class Strings(DataModule):
     kind = "strings"
     vocabulary: tuple[str, ...]
 
+    def units(self) -> dict[str, Any]:
+        return {"kind": self.kind, "vocabulary": [*self.vocabulary]}
+
     def samples_of(self, strings: Sequence[Sequence[int]]) -> StringSamples:
         """Of strings of symbols, ends appended."""
         length, vocabulary = self.shape

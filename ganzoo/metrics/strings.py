@@ -17,10 +17,10 @@ def distinct(strings: Tensor, n: int) -> Score:
     return Score(len(strings.unique(dim=0)) / n, None)
 
 
-def novel(strings: Tensor, known: Tensor) -> Score:
-    """Share of strings [N, length], one at least, that are not among the known ones [M, length]."""
+def novel(strings: Tensor, known: Tensor, valid: Tensor) -> Score:
+    """Share of strings [N, length] that are valid, bool [N], and not among the known ones [M, length]."""
     _, kind = torch.cat([known, strings]).unique(dim=0, return_inverse=True)
-    return mean_score(~torch.isin(kind[len(known) :], kind[: len(known)]))
+    return mean_score(valid & ~torch.isin(kind[len(known) :], kind[: len(known)]))
 
 
 def length_distance(strings: Tensor, real: Tensor) -> Score:

@@ -28,10 +28,11 @@ class GumbelGAN(GAN):
     Raises:
         ValueError: the samples are no strings.
 
-    Differences from the paper: of each network's width, of the batches and of Adam's rates it is silent or was not followed;
-    G's cost is the non-saturating one. The paper pads strings with spaces: ends are symbols of their own.
+    Differences from the paper: its costs, Adam's rates and the networks' widths are not followed, but are those of `GAN` and
+    ours; the end of a string, which fills the rest of it, is a symbol of its own and no space.
     """
 
+    usual_shape = (12, 6)
     default_generator: GeneratorClass = LSTMStringGenerator
     default_discriminator: DiscriminatorClass = LSTMStringDiscriminator
 
