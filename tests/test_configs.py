@@ -28,7 +28,10 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
     roots = {"Paired": ["root"], "Unpaired": ["source_root", "target_root"]}.get(data["class_path"], ["root"])
     if "of" in data.get("init_args", {}):
         roots = ["of.root"]
-    if data["class_path"] not in ("Digits", "Gaussians", "Line", "Checkerboard", "Dirac"):
+    if data["class_path"] == "TextLines":
+        (tmp_path / "lines.txt").write_text("".join(f"line {i}\n" for i in range(40)))
+        arguments += ["--data.path", str(tmp_path / "lines.txt")]
+    elif data["class_path"] not in ("Digits", "Gaussians", "Line", "Checkerboard", "Dirac", "Expressions"):
         arguments += [part for root in roots for part in (f"--data.{root}", str(tiny_data))]
     if "labelled" in data.get("init_args", {}):
         arguments += ["--data.labelled", "20"]
