@@ -108,7 +108,7 @@ class Evaluator:
         self.extractor, self.split, self.reference = extractor, split, images.content()
         self.real = prepare(extractor, images, self.reference, self.console)._replace(shape=images.shape[1:])
         if data is not None:
-            self.real = self.real._replace(kind=data.kind, valid=data.valid)
+            self.real = self.real._replace(kind=data.kind, valid=data.valid, natural=data.natural)
         if "prdc" in self.metrics and rank() == 0:
             self.real = self.real._replace(nearest=nearest_others(self.real.features, scores.DENSITY_NEIGHBOURS))
         self.held_out: Real | None = None

@@ -39,6 +39,27 @@ class Optimizers(torch.optim.Optimizer):
         self.param_groups = [group for optimizer in self.of.values() for group in optimizer.param_groups]
 
 
+class SkippingAdam(torch.optim.Adam):
+    """Adam, fused, that leaves weights and moments as they are if `skip` says so: a scalar on the device, 0.0 or 1.0, which the
+    host need not read."""
+
+    def __init__(self, parameters: list[nn.Parameter], skip: Callable[[], Tensor], **adam: Any) -> None:
+        super().__init__(parameters, **adam)
+        self.skip = skip
+
+    def step(self, closure: Any = None) -> Any:
+        overflown = getattr(self, "found_inf", None)  # what fused optimizers are told by fp16's loss scaler
+        skip = self.skip()
+        self.found_inf = skip if overflown is None else torch.maximum(skip, overflown.to(skip.device))
+        try:
+            return super().step(closure)
+        finally:
+            if overflown is None:
+                del self.found_inf
+            else:
+                self.found_inf = overflown
+
+
 def learn(
     optimizer: torch.optim.Optimizer,
     weights: list[nn.Parameter],

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from ganzoo.pictures_of_series import paths
+from ganzoo.pictures_of_series import panels
 from ganzoo.pictures_of_strings import page
 from ganzoo.texts import texts_of
 
@@ -44,7 +44,7 @@ def picture(
     if samples.ndim == 2 and samples.shape[1] == 1:
         return histogram(samples, real)
     if units and units["kind"] == "series":
-        return drawn(paths(samples, real, units["columns"]))
+        return drawn(panels(samples, real, units["columns"]))
     if units and units["kind"] == "strings":
         return page(texts_of(samples, units["vocabulary"]), None if valid is None else valid.tolist())
     raise ValueError(

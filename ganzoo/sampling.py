@@ -16,7 +16,7 @@ from ganzoo.grids import asked_for, mixing, truncations
 from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
 from ganzoo.progress import progress
-from ganzoo.tables import Units, lines, write
+from ganzoo.tables import Units, lines, natural, write
 from ganzoo.walks import Walk, film
 
 SAMPLE = """Pictures from a checkpoint, or a table.
@@ -134,7 +134,7 @@ def samples(game: Game, given: argparse.Namespace, out: Path) -> str:
 
 def save(images: Tensor, out: Path, columns: int | None = None, units: Units | None = None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    picture(images, columns=columns, units=units).save(out)
+    picture(natural(images, units), columns=columns, units=units).save(out)
 
 
 def walk(game: Game, given: argparse.Namespace, out: Path) -> str:

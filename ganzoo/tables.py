@@ -1,8 +1,8 @@
 """Samples that are no images as a table in the data's own units.
 
-What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: `{"kind": "series", "columns": [names],
-"low": [...], "high": [...]}`, of the values that are -1 and 1 in samples; `{"kind": "strings", "vocabulary": [texts]}`. Another
-kind of samples is another function here.
+What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: of series `{"kind": "series", "columns": ...,
+"low": ..., "high": ..., "tails": ...}` (`ganzoo.data.series`), of strings `{"kind": "strings", "vocabulary": texts}`. Another kind
+of samples is another function here.
 """
 
 import csv
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganzoo.data.cache import replacing
-from ganzoo.data.scaling import unscaled
+from ganzoo.data.series import of_units
 from ganzoo.texts import texts_of
 
 Units = dict[str, Any]
@@ -36,9 +37,16 @@ def table(samples: Tensor, units: Units | None) -> tuple[list[str], Rows]:
     return KINDS[units["kind"]](samples, units)
 
 
+def natural(samples: Tensor, units: Units | None) -> Tensor:
+    """Series in their own units; all else as it is."""
+    if units is None or units["kind"] != "series":
+        return samples
+    return torch.from_numpy(of_units(samples.cpu().numpy(), units))
+
+
 def of_series(samples: Tensor, units: Units) -> tuple[list[str], Rows]:
     """[N, length, features]: a row for each step of each series."""
-    values = unscaled(samples.cpu().numpy(), units["low"], units["high"])
+    values = of_units(samples.cpu().numpy(), units)
     rows = ([i, step, *at.tolist()] for i, series in enumerate(values) for step, at in enumerate(series))
     return ["series", "step", *units["columns"]], rows
 

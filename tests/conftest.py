@@ -83,6 +83,14 @@ def small_of(variant: type[Game]) -> dict:
     if issubclass(variant, ganzoo.GumbelGAN):
         generator = partial(ganzoo.LSTMStringGenerator, width=8)
         return {"generator": generator, "discriminator": partial(ganzoo.LSTMStringDiscriminator, width=8)}
+    if issubclass(variant, ganzoo.TimeGAN):
+        return {"hidden": 6, "layers": 2, "embedding_steps": 1, "supervised_steps": 1}
+    if issubclass(variant, ganzoo.RCGAN):
+        players = {"generator": ganzoo.LSTMGenerator, "discriminator": ganzoo.LSTMDiscriminator}
+        return {"discriminator_steps": 2} | {player: partial(network, hidden=6) for player, network in players.items()}
+    if issubclass(variant, ganzoo.QuantGAN):
+        generator = partial(ganzoo.TCNGenerator, width=6, blocks=2)
+        return {"generator": generator, "discriminator": partial(ganzoo.TCNDiscriminator, width=6)}
     return {}
 
 

@@ -59,6 +59,7 @@ def test_the_rings_table_has_every_unconditional_variant():
         variant for variant, _ in ring_table.GAMES.values()
     }
     missing = {variant for variant in missing if not issubclass(variant, ganzoo.Upscaler | GrowingDuel)}
+    missing = {variant for variant in missing if len(variant.usual_shape) == 3}
     assert missing <= {ganzoo.DCGAN, ganzoo.SNGAN, ganzoo.SemiSupervisedGAN}, "those for images, and one that needs labels"
 
 

@@ -42,7 +42,7 @@ ALLOWED = {
     "image_to_image": {"game", "duel", "networks", "schedules", "translation"},
     "upscaling": {"game", "duel", "metrics", "translation"},
     "models": {
-        *("game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules"),
+        *("game", "duel", "conditional", "growing", "styles", "losses", "networks", "schedules", "optimizers"),
         *("image_to_image", "upscaling", "metrics"),
     },
     "callbacks": {
@@ -62,6 +62,7 @@ ALLOWED = {
             "loggers",
             "loading",
             "translation",
+            "tables",
         ),
         *("checkpoint_files", "signals"),
     },
@@ -149,6 +150,7 @@ def test_the_whole_public_interface_is_exported():
         "ResidentStream",
         "Rounds",
         "Files",
+        "Cells",
         "Decoder",
         "ImageSet",
         "FileImages",

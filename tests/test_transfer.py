@@ -18,7 +18,11 @@ from ganzoo.transfer import take
 
 GENERATOR = partial(ganzoo.DCGANGenerator, width=8)
 DISCRIMINATOR = partial(ganzoo.DCGANDiscriminator, width=8)
-DUELS = [variant for variant in variants() if issubclass(variant, Duel) and variant is not ganzoo.BEGAN]
+DUELS = [
+    variant
+    for variant in variants()
+    if issubclass(variant, Duel) and len(variant.usual_shape) == 3 and variant is not ganzoo.BEGAN
+]
 NETWORKS = {"generator": GENERATOR, "discriminator": DISCRIMINATOR}
 
 

@@ -14,7 +14,7 @@ from ganzoo.callbacks.translations import side_by_side
 from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
 from ganzoo.pictures import picture
-from ganzoo.tables import lines
+from ganzoo.tables import lines, natural
 from ganzoo.translation import Translator
 
 
@@ -57,9 +57,11 @@ class SampleGrid(L.Callback):
             image = self.kinds_of(game)
         else:
             samples = game.sample(self.n if images else 16 * self.n)
-            real = None if images else trainer.datamodule.real_samples(2000)  # type: ignore[attr-defined]
-            judge = getattr(trainer.datamodule, "valid", None)  # type: ignore[attr-defined]
-            image = picture(samples, real, units=game.units, valid=judge(samples) if judge else None)
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            real = None if images else natural(data.real_samples(2000), game.units)
+            judge = getattr(data, "valid", None)
+            valid = judge(samples) if judge else None
+            image = picture(natural(samples, game.units), real, units=game.units, valid=valid)
             self.write(trainer, game, samples)
         self._drawn_at = trainer.global_step
         self.path = self.folder / f"step-{trainer.global_step:08d}.png"

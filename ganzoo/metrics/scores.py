@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ganzoo.metrics import series
 from ganzoo.metrics.extract import Extracted
 from ganzoo.metrics.frechet import Reference, frechet_distance, frechet_standard_error
 from ganzoo.metrics.inception_score import inception_score
@@ -25,6 +26,7 @@ OF_BYTES = ("inception", "dinov2", "clip")  # extractors that take no other imag
 SUBSETS, SUBSET_SIZE = 100, 1000  # arXiv:1801.01401's code
 SPLITS = 10  # arXiv:1606.03498
 NGRAMS = (1, 2, 3, 4)  # arXiv:1704.00028's code
+FACTS = ("kurtosis", "acf_returns", "acf_absolute", "leverage")
 NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # arXiv:1904.06991, arXiv:2002.09797
 
 
@@ -37,6 +39,7 @@ class Real(NamedTuple):
     shape: tuple[int, ...] = ()  # of one sample
     kind: str = ""  # series, strings or rows; of images and points nothing
     valid: Callable[[Tensor], Tensor] | None = None  # which samples [N, *shape] are any of the data's at all, bool [N]
+    natural: Callable[[Tensor], Tensor] | None = None  # samples [N, *shape] in the data's own units
 
 
 class Result(NamedTuple):
@@ -110,6 +113,26 @@ def both_strings(fake: Extracted, real: Real) -> tuple[Tensor, Tensor]:
     return ours, theirs
 
 
+def of_series(name: str, measure: Callable[..., Score | float], **settings: int) -> "Metric":
+    """A metric of series in 0 .. 1, under the name of its only score."""
+
+    def measured(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+        score = measure(*(of.features.unflatten(1, real.shape) / 2 + 0.5 for of in (fake, real)), **settings)
+        return {name: Result(score if isinstance(score, Score) else Score(score, None), settings)}
+
+    return Metric((name,), 10, measured, "series")
+
+
+def facts(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    """Of the fakes, and of the real series that they are to be like, in their own units."""
+    assert real.natural is not None  # Evaluator takes it from the data
+    found: dict[str, Result] = {}
+    for before, of in (("", fake), ("real_", real)):
+        facts = series.stylised_facts(real.natural(of.features.unflatten(1, real.shape)))
+        found |= {f"{before}{name}": Result(Score(value, None), {}) for name, value in facts.items()}
+    return found
+
+
 class Metric(NamedTuple):
     """What can be asked for together, and the scores that it gives.
 
@@ -133,6 +156,12 @@ METRICS = {
     "distinct": Metric(("distinct", "novel"), 1, variety, of="strings"),
     "lengths": Metric(("length_distance",), 1, lengths, of="strings"),
     "ngrams": Metric(tuple(f"ngram_{n}" for n in NGRAMS), 1, ngrams, of="strings"),
+    "discriminative": of_series("discriminative", series.discriminative_score, iterations=2000, repeats=3),
+    "predictive": of_series("predictive", series.predictive_score, iterations=5000, repeats=3),
+    "marginal": of_series("marginal_distance", series.marginal_distance),
+    "autocorrelation": of_series("autocorrelation_error", series.autocorrelation_error),
+    "cross_correlation": of_series("cross_correlation_error", series.cross_correlation_error),
+    "stylised_facts": Metric(tuple(f"{before}{fact}" for before in ("", "real_") for fact in FACTS), 10, facts, "series"),
 }
 
 
@@ -165,7 +194,8 @@ def usual(extractor: str, kind: str = "", judged: bool = True) -> list[str]:
     """What is measured if nothing is asked for, of samples of that kind; `judged`: whether the data knows valid ones."""
     if extractor == "lpips":
         return ["ppl"]
-    of_kind = [name for name, metric in METRICS.items() if kind and metric.of == kind and (judged or name != "valid")]
+    left_out = ("stylised_facts",) if judged else ("stylised_facts", "valid")
+    of_kind = [name for name, metric in METRICS.items() if kind and metric.of == kind and name not in left_out]
     return [*of_kind, "fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.duel import Duel
+from ganzoo.duel import DiscriminatorClass, Duel
 from ganzoo.game import Terms
 from ganzoo.losses import cross_entropy, gradient_norm, non_saturating, refuse_tied_samples
 from ganzoo.networks.dcgan import DCGANDiscriminator
@@ -32,7 +32,7 @@ class R1GAN(Duel):
         ValueError: the discriminator has batch normalisation.
     """
 
-    default_discriminator = staticmethod(partial(DCGANDiscriminator, norm="none"))
+    default_discriminator: DiscriminatorClass = staticmethod(partial(DCGANDiscriminator, norm="none"))
     probabilistic = True
 
     def __init__(
