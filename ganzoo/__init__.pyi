@@ -158,7 +158,7 @@ from .networks.srresnet import SRGANDiscriminator as SRGANDiscriminator
 from .networks.srresnet import SRResNet as SRResNet
 from .networks.srresnet import SRResNetBlock as SRResNetBlock
 from .networks.srresnet import SubPixel as SubPixel
-from .networks.strings import LSTM as LSTM
+from .networks.strings import LSTMCell as LSTMCell
 from .networks.strings import LSTMStringDiscriminator as LSTMStringDiscriminator
 from .networks.strings import LSTMStringGenerator as LSTMStringGenerator
 from .networks.strings import MLPStringGenerator as MLPStringGenerator

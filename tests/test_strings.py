@@ -81,7 +81,7 @@ def test_straight_through_is_exact_and_has_the_relaxed_gradient():
 
 def test_the_lstm_is_torchs():
     torch.manual_seed(0)
-    ours, theirs = ganzoo.LSTM(3, 5).double(), torch.nn.LSTMCell(3, 5).double()
+    ours, theirs = ganzoo.LSTMCell(3, 5).double(), torch.nn.LSTMCell(3, 5).double()
     with torch.no_grad():
         theirs.weight_ih.copy_(ours.enter.weight)
         theirs.bias_ih.copy_(ours.enter.bias)

@@ -35,8 +35,8 @@ class StringGenerator(nn.Module):
         self.choice.anneal(step)
 
 
-class LSTM(nn.Module):
-    """A layer of long short-term memory in plain products: compiled or not, it can be differentiated as often as penalties
+class LSTMCell(nn.Module):
+    """A step of long short-term memory in plain products: compiled or not, it can be differentiated as often as penalties
     need, which cuDNN's cannot.
 
     i, f, o = sigmoid, g = tanh of W x + U h + b; c <- f c + i g; h <- o tanh(c). The bias of f starts at 1: what is not yet
@@ -68,7 +68,7 @@ class LSTMStringGenerator(StringGenerator):
     def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 128, choice: ChoiceClass | None = None) -> None:
         super().__init__(shape, choice)
         self.state = nn.Linear(latent_dim, 2 * width)
-        self.lstm = LSTM(self.vocabulary, width)
+        self.lstm = LSTMCell(self.vocabulary, width)
         self.scores = nn.Linear(width, self.vocabulary)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class LSTMStringDiscriminator(nn.Module):
         super().__init__()
         _, vocabulary = sizes(shape)
         self.width = width
-        self.lstm = LSTM(vocabulary, width)
+        self.lstm = LSTMCell(vocabulary, width)
         self.last = nn.Linear(width, 1)
 
     def features(self, x: Tensor) -> Tensor:
