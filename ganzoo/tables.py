@@ -1,8 +1,8 @@
 """Samples that are no images as a table in the data's own units.
 
 What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: of series `{"kind": "series", "columns": ...,
-"low": ..., "high": ..., "tails": ...}` (`ganzoo.data.series`), of strings `{"kind": "strings", "vocabulary": ...}`. Another kind
-of samples is another function here.
+"low": ..., "high": ..., "tails": ...}` (`ganzoo.data.series`), of strings `{"kind": "strings", "vocabulary": ...}`. Another
+kind of samples is another function here.
 """
 
 import csv
