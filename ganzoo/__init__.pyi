@@ -34,6 +34,9 @@ from .data.series import Series as Series
 from .data.series import Sines as Sines
 from .data.shards import Shards as Shards
 from .data.stacked import StackedMNIST as StackedMNIST
+from .data.strings import Expressions as Expressions
+from .data.strings import Strings as Strings
+from .data.strings import TextLines as TextLines
 from .data.super_resolution import SuperResolution as SuperResolution
 from .data.table import BreastCancer as BreastCancer
 from .data.table import Incomplete as Incomplete
@@ -66,6 +69,7 @@ from .models.esrgan import ESRGAN as ESRGAN
 from .models.fgan import FGAN as FGAN
 from .models.gain import GAIN as GAIN
 from .models.gan import GAN as GAN
+from .models.gumbel_gan import GumbelGAN as GumbelGAN
 from .models.infogan import InfoGAN as InfoGAN
 from .models.lsgan import LSGAN as LSGAN
 from .models.pacgan import PacGAN as PacGAN
@@ -112,6 +116,8 @@ from .networks.front import Front as Front
 from .networks.front import Listener as Listener
 from .networks.gain import GAINDiscriminator as GAINDiscriminator
 from .networks.gain import GAINGenerator as GAINGenerator
+from .networks.gumbel import GumbelSoftmax as GumbelSoftmax
+from .networks.gumbel import StraightThrough as StraightThrough
 from .networks.history import HistoricalAverage as HistoricalAverage
 from .networks.joint import Encoder as Encoder
 from .networks.joint import JointDiscriminator as JointDiscriminator
@@ -159,6 +165,14 @@ from .networks.srresnet import SRGANDiscriminator as SRGANDiscriminator
 from .networks.srresnet import SRResNet as SRResNet
 from .networks.srresnet import SRResNetBlock as SRResNetBlock
 from .networks.srresnet import SubPixel as SubPixel
+from .networks.strings import LSTMCell as LSTMCell
+from .networks.strings import LSTMStringDiscriminator as LSTMStringDiscriminator
+from .networks.strings import LSTMStringGenerator as LSTMStringGenerator
+from .networks.strings import MLPStringGenerator as MLPStringGenerator
+from .networks.strings import ResNetStringDiscriminator as ResNetStringDiscriminator
+from .networks.strings import ResNetStringGenerator as ResNetStringGenerator
+from .networks.strings import StringBlock as StringBlock
+from .networks.strings import StringGenerator as StringGenerator
 from .networks.stylegan import ConstantBlock as ConstantBlock
 from .networks.stylegan import SmoothHalvingBlock as SmoothHalvingBlock
 from .networks.stylegan import StyleBlock as StyleBlock

@@ -17,6 +17,7 @@ from ganzoo.networks.front import Front
 from ganzoo.networks.history import HistoricalAverage
 from ganzoo.networks.lecam import LeCam
 from ganzoo.networks.noise import InstanceNoise
+from ganzoo.networks.strings import StringGenerator
 from ganzoo.schedules import linear
 from ganzoo.transfer import freeze, take
 
@@ -182,8 +183,9 @@ class Duel(Game):
 
     @torch.no_grad()
     def after_round(self) -> None:
-        if isinstance(self.discriminator, Front):
-            self.discriminator.anneal(self.global_step + 1)  # for the next round
+        for network in (self.discriminator, self.generator):
+            if isinstance(network, Front | StringGenerator):
+                network.anneal(self.global_step + 1)  # for the next round
         if self.average is not None:
             self.follow(self.average, self.generator)
 

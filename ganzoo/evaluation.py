@@ -104,7 +104,7 @@ class Evaluator:
         scores.refuse_too_few(self.metrics, len(images), "real ones")
         extractor.fitted(images.shape[1:])
         if data is not None:
-            scores.refuse_other_kinds(self.metrics, data.kind)
+            scores.refuse_other_kinds(self.metrics, data.kind, data.valid is not None)
         self.extractor, self.split, self.reference = extractor, split, images.content()
         self.real = prepare(extractor, images, self.reference, self.console)._replace(shape=images.shape[1:])
         if data is not None:

@@ -1,4 +1,4 @@
-"""Samples as pictures: images in a grid, points in a scatter plot, numbers in a histogram, series as paths."""
+"""Samples as pictures: images in a grid, points in a scatter plot, numbers in a histogram, series as paths, strings as text."""
 
 from math import ceil
 from pathlib import Path
@@ -15,18 +15,25 @@ from torchvision.utils import make_grid
 
 from ganzoo.pictures_of_rows import distributions
 from ganzoo.pictures_of_series import panels
+from ganzoo.pictures_of_strings import page
+from ganzoo.texts import texts_of
 
 
 def picture(
-    samples: Tensor, real: Tensor | None = None, columns: int | None = None, units: dict[str, Any] | None = None
+    samples: Tensor,
+    real: Tensor | None = None,
+    columns: int | None = None,
+    units: dict[str, Any] | None = None,
+    valid: Tensor | None = None,
 ) -> Image.Image:
     """One picture of all samples.
 
     Args:
-        samples: images [N, 1 or 3, H, W] in [-1, 1], points [N, 1] or [N, 2], or series [N, length, features].
+        samples: images [N, 1 or 3, H, W] in [-1, 1], points [N, 1] or [N, 2], series [N, length, features] or strings.
         real: as many-sided real samples, to be compared with; images ignore it.
         columns: images in a row; as many as make the grid square if None.
         units: what samples mean that are neither images nor points (`ganzoo.tables`).
+        valid: which strings are, bool [N], if that is known.
 
     Raises:
         ValueError: samples of another shape, which no picture shows.
@@ -41,8 +48,10 @@ def picture(
         return drawn(distributions(samples, real, units["columns"]))
     if units and units["kind"] == "series":
         return drawn(panels(samples, real, units["columns"]))
+    if units and units["kind"] == "strings":
+        return page(texts_of(samples, units["vocabulary"]), None if valid is None else valid.tolist())
     raise ValueError(
-        f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only images, points in 1-D and 2-D, and series can"
+        f"samples of shape {tuple(samples.shape[1:])} cannot be drawn: only images, points in 1-D or 2-D, series, strings can"
     )
 
 

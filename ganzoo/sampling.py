@@ -16,7 +16,7 @@ from ganzoo.grids import asked_for, mixing, truncations
 from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
 from ganzoo.progress import progress
-from ganzoo.tables import Units, natural, write
+from ganzoo.tables import Units, lines, natural, write
 from ganzoo.walks import Walk, film
 
 SAMPLE = """Pictures from a checkpoint, or a table.
@@ -25,7 +25,8 @@ SAMPLE = """Pictures from a checkpoint, or a table.
   ganzoo sample --checkpoint last.ckpt --truncation 0.3 0.6 1       a row for each value, of the same noise
   ganzoo sample --checkpoint last.ckpt --interpolate --out walk.gif a walk from sample to sample, and back
   ganzoo sample --checkpoint last.ckpt --mix coarse                 styles of each column in each row (StyleGAN)
-  ganzoo sample --checkpoint last.ckpt --n 1000 --out series.csv    a table: of series, strings and rows of tables"""
+  ganzoo sample --checkpoint last.ckpt --n 1000 --out series.csv    a table: of series, strings and rows of tables
+  ganzoo sample --checkpoint last.ckpt --n 1000 --out strings.txt   lines of text"""
 FILMS = (".gif", ".webp")
 
 
@@ -61,7 +62,7 @@ def sample_parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         help="a .png for one grid (samples.png), a folder for single PNGs, or a .csv for series, strings and rows in the data's"
-        " own units; of --interpolate a .gif or .webp (walk.gif)",
+        " own units, or a .txt for strings; of --interpolate a .gif or .webp (walk.gif)",
     )
     parser.add_argument("--n", type=int, help="how many (64); columns, sources, or samples that a walk passes (8)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
@@ -106,9 +107,9 @@ def refuse_misfits(given: argparse.Namespace) -> None:
         raise ValueError(f"--out {given.out} is no {' or '.join(FILMS)}, which --interpolate writes")
     if (given.mix or several) and suffix not in (None, ".png"):
         raise ValueError(f"--out {given.out} is no .png, for one grid")
-    if not walking and suffix not in (None, "", ".png", ".csv"):
+    if not walking and suffix not in (None, "", ".png", ".csv", ".txt"):
         raise ValueError(
-            f"--out {given.out} is neither a .png, for one grid, nor a folder, for single PNGs, nor a .csv, of a table"
+            f"--out {given.out} is neither a .png, for one grid, nor a folder, for single PNGs, nor a .csv or .txt, of a table"
         )
     if not walking and (given.frames is not None or given.walks is not None):
         raise ValueError("--frames and --walks are of --interpolate: give it too")
@@ -120,7 +121,9 @@ def samples(game: Game, given: argparse.Namespace, out: Path) -> str:
     draw_from(game.device, given.seed)
     n = 64 if given.n is None else given.n
     images = asked_for(game, n, given.label)
-    if out.suffix == ".csv":
+    if out.suffix == ".txt":
+        lines(images, game.units, out)
+    elif out.suffix == ".csv":
         write(images, game.units, out)
     elif out.suffix == ".png":
         save(images, out, units=game.units)

@@ -45,7 +45,8 @@ def evaluate_command(arguments: list[str]) -> None:
     names = given.metrics.replace(" ", "").split(",") if given.metrics else []
     no_images = given.data is not None and not are_images(given.data.shape)
     given.extractor = given.extractor or ("lpips" if names == ["ppl"] else "raw" if no_images else "inception")
-    names = names or usual(given.extractor, given.data.kind if given.data else "")
+    data = given.data
+    names = names or (usual(given.extractor, data.kind, data.valid is not None) if data else usual(given.extractor))
     if given.folders:
         if len(given.folders) != 2 or given.checkpoint:
             raise ValueError("give two folders or .zips of images, REAL FAKE, or else --checkpoint")

@@ -1,7 +1,8 @@
 """Samples that are no images as a table in the data's own units.
 
 What the numbers mean, the data say (`DataModule.units`), and checkpoints keep: of series `{"kind": "series", "columns": ...,
-"low": ..., "high": ..., "tails": ...}` (`ganzoo.data.series`). Another kind of samples is another function here.
+"low": ..., "high": ..., "tails": ...}` (`ganzoo.data.series`), of strings `{"kind": "strings", "vocabulary": ...}`. Another
+kind of samples is another function here.
 """
 
 import csv
@@ -16,6 +17,7 @@ from torch import Tensor
 from ganzoo.data.cache import replacing
 from ganzoo.data.columns import Column, decoded
 from ganzoo.data.series import of_units
+from ganzoo.texts import texts_of
 
 Units = dict[str, Any]
 Rows = Iterator[list[Any]]
@@ -57,7 +59,27 @@ def of_rows(samples: Tensor, units: Units) -> tuple[list[str], Rows]:
     return list(cells), map(list, zip(*cells.values(), strict=True))
 
 
-KINDS: dict[str, Callable[[Tensor, Units], tuple[list[str], Rows]]] = {"series": of_series, "rows": of_rows}
+def of_strings(samples: Tensor, units: Units) -> tuple[list[str], Rows]:
+    """[N, length, vocabulary]: a row for each string."""
+    return ["string"], ([text] for text in texts_of(samples, units["vocabulary"]))
+
+
+KINDS: dict[str, Callable[[Tensor, Units], tuple[list[str], Rows]]] = {
+    "series": of_series,
+    "strings": of_strings,
+    "rows": of_rows,
+}
+
+
+def lines(samples: Tensor, units: Units | None, out: Path) -> None:
+    """Strings as lines of text.
+
+    Raises:
+        ValueError: samples that are no strings.
+    """
+    if units is None or units["kind"] != "strings":
+        raise ValueError("these samples are no lines of text: only strings are, of checkpoints that know their vocabulary")
+    save("".join(f"{text}\n" for text in texts_of(samples, units["vocabulary"])), out)
 
 
 def write(samples: Tensor, units: Units | None, out: Path) -> None:
@@ -67,6 +89,10 @@ def write(samples: Tensor, units: Units | None, out: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([f"{cell:.7g}" if isinstance(cell, float) else cell for cell in row] for row in rows)
+    save(text.getvalue(), out)
+
+
+def save(text: str, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.encode())

@@ -83,6 +83,9 @@ def small_of(variant: type[Game]) -> dict:
     """Arguments of variants whose samples are no images."""
     if issubclass(variant, ganzoo.GAIN):
         return {"widths": data_for(variant).widths}
+    if issubclass(variant, ganzoo.GumbelGAN):
+        generator = partial(ganzoo.LSTMStringGenerator, width=8)
+        return {"generator": generator, "discriminator": partial(ganzoo.LSTMStringDiscriminator, width=8)}
     if issubclass(variant, ganzoo.TimeGAN):
         return {"hidden": 6, "layers": 2, "embedding_steps": 1, "supervised_steps": 1}
     if issubclass(variant, ganzoo.RCGAN):
@@ -98,6 +101,8 @@ def data_for(variant: type[Game]) -> ganzoo.DataModule:
     """Digits, or what the variant is of, in batches of 8, with the parts that the variant's losses take."""
     if issubclass(variant, ganzoo.GAIN):
         return a_table(batch_size=8)
+    if issubclass(variant, ganzoo.GumbelGAN):
+        return ganzoo.Expressions(length=5, samples=300, batch_size=8)
     if len(variant.usual_shape) == 2:
         return ganzoo.Sines(length=8, features=2, samples=300, batch_size=8)
     if issubclass(variant, ganzoo.CycleGAN | ganzoo.DTN):

@@ -198,6 +198,12 @@ def test_small_data_names_one_variant_five_times(tmp_path):
     assert all(run.config["data"]["init_args"]["limit"] == 2 for run in runs)
 
 
+def test_strings_are_compared_by_their_own_scores():
+    runs = read(str(REPOSITORY / "benchmarks" / "strings.yaml"), []).runs()
+    assert len({run.name for run in runs}) == len(runs) == 12
+    assert {run.config["evaluation"]["extractor"] for run in runs} == {"raw"}
+
+
 # --- runs ---
 
 

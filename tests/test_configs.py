@@ -10,7 +10,7 @@ from ganzoo.listing import CONFIGS
 
 ALL = sorted(CONFIGS.glob("*.yaml"))
 # Data that need no files.
-EMBEDDED = ("BreastCancer", "Digits", "Gaussians", "Line", "Checkerboard", "Dirac", "Sines", "Returns", "Macro")
+EMBEDDED = ("BreastCancer", "Digits", "Expressions", "Gaussians", "Line", "Checkerboard", "Dirac", "Sines", "Returns", "Macro")
 
 
 def printed(arguments: list[str], capsys) -> str:
@@ -33,6 +33,9 @@ def test_what_is_printed_trains_two_rounds(path, tiny_data, tmp_path, monkeypatc
     if data["class_path"] == "Table":
         (tmp_path / "table.csv").write_text("size,kind\n" + "".join(f"{i},{'ab'[i % 2]}\n{i},\n,a\n" for i in range(9)))
         arguments += ["--data.path", "table.csv"]
+    elif data["class_path"] == "TextLines":
+        (tmp_path / "lines.txt").write_text("".join(f"line {i}\n" for i in range(40)))
+        arguments += ["--data.path", "lines.txt"]
     elif data["class_path"] not in EMBEDDED:
         arguments += [part for root in roots for part in (f"--data.{root}", str(tiny_data))]
     if "labelled" in data.get("init_args", {}):

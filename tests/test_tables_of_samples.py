@@ -75,7 +75,8 @@ def test_bad_requests_are_told_in_a_line(run, capsys):
         (["evaluate", *checkpoint, "--n", "9", "--weights", str(run / "config.yaml")], "raw has no weights"),
         (["evaluate", *checkpoint, "--n", "9", "--metrics", "kd", "--data", "Sines"], "samples of shape (8, 2) cannot be"),
         (["evaluate", *checkpoint, "--n", "9", "--data", "Digits", "--extractor", "raw"], "raw is of all but images"),
-        (["sample", *checkpoint, "--out", "x.txt"], "nor a .csv, of a table"),
+        (["sample", *checkpoint, "--out", "x.doc"], "nor a .csv or .txt, of a table"),
+        (["sample", *checkpoint, "--out", "x.txt"], "these samples are no lines of text"),
     ]:
         with pytest.raises(SystemExit):
             main(arguments)
@@ -150,7 +151,7 @@ def test_what_is_of_one_kind_is_refused_elsewhere(monkeypatch):
     with pytest.raises(ValueError, match="valid is of strings, measured by --extractor raw alone"):
         asked(["valid"], "inception")
     with pytest.raises(ValueError, match="valid is of strings, which this data's samples are not"):
-        scores.refuse_other_kinds(["valid"], "series")
+        scores.refuse_other_kinds(["valid"], "series", judged=False)
 
 
 def test_networks_of_series_may_be_perceptrons():

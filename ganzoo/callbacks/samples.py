@@ -17,12 +17,13 @@ from ganzoo.conditional import OfKinds
 from ganzoo.game import Game, draw_from
 from ganzoo.imputation import Imputer
 from ganzoo.pictures import picture
-from ganzoo.tables import natural
+from ganzoo.tables import lines, natural
 from ganzoo.translation import Translator
 
 
 class SampleGrid(L.Callback):
-    """Writes `samples/step-00000500.png` into the run folder and to W&B and TensorBoard, every `every_steps` and at the end.
+    """Writes `samples/step-00000500.png` into the run folder and to W&B and TensorBoard, every `every_steps` and at the end; of
+    strings, beside it, a .txt of all that were drawn.
 
     Args:
         every_steps: rounds between pictures.
@@ -62,14 +63,23 @@ class SampleGrid(L.Callback):
         elif isinstance(game, OfKinds) and game.kinds and images:
             image = self.kinds_of(game)
         else:
-            samples = natural(game.sample(self.n if images else 16 * self.n), game.units)
+            samples = game.sample(self.n if images else 16 * self.n)
             data = trainer.datamodule  # type: ignore[attr-defined]
-            image = picture(samples, None if images else natural(data.real_samples(2000), game.units), units=game.units)
+            real = None if images else natural(data.real_samples(2000), game.units)
+            judge = getattr(data, "valid", None)
+            valid = judge(samples) if judge else None
+            image = picture(natural(samples, game.units), real, units=game.units, valid=valid)
+            self.write(trainer, game, samples)
         self._drawn_at = trainer.global_step
         self.path = self.folder / f"step-{trainer.global_step:08d}.png"
         self.folder.mkdir(parents=True, exist_ok=True)
         image.save(self.path)
         self.send(trainer, image)
+
+    def write(self, trainer: L.Trainer, game: Game, samples: Tensor) -> None:
+        """Strings, beside the picture, as lines of text."""
+        if game.units and game.units["kind"] == "strings":
+            lines(samples, game.units, self.folder / f"step-{trainer.global_step:08d}.txt")
 
     def kinds_of(self, game: OfKinds) -> Image.Image:
         rows = []

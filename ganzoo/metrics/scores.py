@@ -15,7 +15,9 @@ from ganzoo.metrics.frechet import Reference, frechet_distance, frechet_standard
 from ganzoo.metrics.inception_score import inception_score
 from ganzoo.metrics.kernel import kernel_distance
 from ganzoo.metrics.neighbours import memorisation, neighbourhood
-from ganzoo.metrics.score import Score
+from ganzoo.metrics.score import Score, mean_score
+from ganzoo.metrics.strings import distinct, length_distance, ngram_distance, novel
+from ganzoo.texts import symbols_of
 
 INCEPTIONS = {"fid": "fd", "kid": "kd"}  # names that mean Inception's features, and what they are a case of
 VERSION = 1  # raise it when the same features would give other scores
@@ -23,6 +25,7 @@ WITHOUT_CLASSES = ("dinov2", "clip", "raw")  # extractors that give no logits
 OF_BYTES = ("inception", "dinov2", "clip")  # extractors that take no other images, and so see no small steps
 SUBSETS, SUBSET_SIZE = 100, 1000  # arXiv:1801.01401's code
 SPLITS = 10  # arXiv:1606.03498
+NGRAMS = (1, 2, 3, 4)  # arXiv:1704.00028's code
 FACTS = ("kurtosis", "acf_returns", "acf_absolute", "leverage")
 NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5  # arXiv:1904.06991, arXiv:2002.09797
 
@@ -83,6 +86,33 @@ def memory(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Resu
     return {"memorised_share": Result(share, settings), "memorised_ratio": Result(ratio, settings)}
 
 
+def valid(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    assert real.valid is not None  # Evaluator refuses data that do not know
+    strings, are = both_strings(fake, real)[0], real.valid(fake.features.unflatten(1, real.shape))
+    return {"valid": Result(mean_score(are), {}), "distinct_valid": Result(distinct(strings[are], len(strings)), {})}
+
+
+def variety(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    strings, known = both_strings(fake, real)
+    are = strings.new_ones(len(strings)) if real.valid is None else real.valid(fake.features.unflatten(1, real.shape))
+    return {"distinct": Result(distinct(strings, len(strings)), {}), "novel": Result(novel(strings, known, are.bool()), {})}
+
+
+def lengths(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    return {"length_distance": Result(length_distance(*both_strings(fake, real)), {})}
+
+
+def ngrams(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
+    both, vocabulary = both_strings(fake, real), real.shape[1]
+    return {f"ngram_{n}": Result(ngram_distance(*both, n=n, vocabulary=vocabulary), {}) for n in NGRAMS}
+
+
+def both_strings(fake: Extracted, real: Real) -> tuple[Tensor, Tensor]:
+    """Generated and real strings, as symbols int64 [n, length]."""
+    ours, theirs = (symbols_of(of.features.unflatten(1, real.shape)) for of in (fake, real))
+    return ours, theirs
+
+
 def of_series(name: str, measure: Callable[..., Score | float], **settings: int) -> "Metric":
     """A metric of series in 0 .. 1, under the name of its only score."""
 
@@ -122,6 +152,10 @@ METRICS = {
     "is": Metric(("is",), SPLITS, inception),
     "prdc": Metric(("precision", "recall", "density", "coverage"), DENSITY_NEIGHBOURS + 1, prdc),
     "memorisation": Metric(("memorised_share", "memorised_ratio"), 1, memory),
+    "valid": Metric(("valid", "distinct_valid"), 1, valid, of="strings"),
+    "distinct": Metric(("distinct", "novel"), 1, variety, of="strings"),
+    "lengths": Metric(("length_distance",), 1, lengths, of="strings"),
+    "ngrams": Metric(tuple(f"ngram_{n}" for n in NGRAMS), 1, ngrams, of="strings"),
     "discriminative": of_series("discriminative", series.discriminative_score, iterations=2000, repeats=3),
     "predictive": of_series("predictive", series.predictive_score, iterations=5000, repeats=3),
     "marginal": of_series("marginal_distance", series.marginal_distance),
@@ -156,11 +190,12 @@ def asked(names: Sequence[str], extractor: str) -> list[str]:
     return list(dict.fromkeys(INCEPTIONS.get(name, name) for name in names))
 
 
-def usual(extractor: str, kind: str = "") -> list[str]:
-    """What is measured if nothing is asked for, of samples of that kind."""
+def usual(extractor: str, kind: str = "", judged: bool = True) -> list[str]:
+    """What is measured if nothing is asked for, of samples of that kind; `judged`: whether the data knows valid ones."""
     if extractor == "lpips":
         return ["ppl"]
-    of_kind = [name for name, metric in METRICS.items() if kind and metric.of == kind and name != "stylised_facts"]
+    left_out = ("stylised_facts",) if judged else ("stylised_facts", "valid")
+    of_kind = [name for name, metric in METRICS.items() if kind and metric.of == kind and name not in left_out]
     return [*of_kind, "fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
 
 
@@ -171,8 +206,10 @@ def refuse_too_few(metrics: Sequence[str], n: int, what: str) -> None:
             raise ValueError(f"{name} needs at least {METRICS[name].least} images: there are {n} {what}")
 
 
-def refuse_other_kinds(metrics: Sequence[str], kind: str) -> None:
-    """Raise ValueError if one of these keys of METRICS is not of this kind of samples."""
+def refuse_other_kinds(metrics: Sequence[str], kind: str, judged: bool) -> None:
+    """Raise ValueError if one of these keys of METRICS is not of this kind of samples, or of data that judges them."""
+    if kind == "strings" and "valid" in metrics and not judged:
+        raise ValueError("this data does not know which strings are valid: leave out valid")
     for name in metrics:
         if METRICS[name].of not in ("", kind):
             raise ValueError(f"{name} is of {METRICS[name].of}, which this data's samples are not: leave it out")
@@ -203,7 +240,7 @@ def refuse_coarse(extractor: str, precision: str | None) -> None:
 
 
 def greater_is_better(score: str) -> bool:
-    return score.startswith(("is", "precision", "recall", "density", "coverage"))
+    return score.startswith(("is", "precision", "recall", "density", "coverage", "valid", "distinct", "novel"))
 
 
 def measure(metrics: Sequence[str], extractor: str, fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
