@@ -298,7 +298,7 @@ def test_windows_of_a_table(tmp_path):
     data.setup()
     assert data.train.data.shape == (71, 10, 1)
     assert data.held_out.data.shape == (11, 10, 1), "the last fifth of the rows"
-    assert data.train.labels[:12].tolist() == [1] * 10 + [0, 0], "of a window's last row"
+    assert data.train.labels[:12].tolist() == [0, *[1] * 10, 0], "of a window's last row"
     assert data.natural(data.real_samples(1)).flatten().tolist() == pytest.approx([10 + day % 7 for day in range(10)])
     fewer = ganzoo.CSVSeries(path=path, columns=["price"], length=10, stride=5, held_out=0)
     fewer.setup()
