@@ -67,6 +67,11 @@ def top_k(fake_logit: Tensor, share: Tensor) -> Tensor:
     return torch.where(rank < share * len(fake_logit), fake_logit, fake_logit.detach())
 
 
+def one_step_error(guessed: Tensor, states: Tensor) -> Tensor:
+    """Mean squared distance of the next states from what was guessed at the states before them: [N, length, hidden] each."""
+    return F.mse_loss(guessed[:, :-1], states[:, 1:])
+
+
 def total_variation(images: Tensor) -> Tensor:
     """E sqrt((z_i,j+1 - z_i,j)^2 + (z_i+1,j - z_i,j)^2), how uneven images [N, C, H, W] are: a mean over
     pixels (arXiv:1611.02200, eq. 7, where it is a sum)."""

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import ganzoo
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.data.bicubic import enlarged
-from ganzoo.data.native import SampleImages
+from ganzoo.data.native import SplitSamples
 from ganzoo.duel import Duel
 from ganzoo.evaluation import Evaluator
 from ganzoo.growing import GrowingDuel
@@ -324,7 +324,7 @@ def test_image_to_image_writes_what_it_measures(tmp_path, fit, capsys):
 def test_image_to_image_measures_pairs():
     data = ganzoo.Denoising(of=ganzoo.Digits(), std=0.0)
     data.setup()
-    judge = Evaluator(["fd"], extractor("tiny"), SampleImages(data.held_out, 150), split="held_out", data=data)
+    judge = Evaluator(["fd"], extractor("tiny"), SplitSamples(data.held_out, 150), split="held_out", data=data)
     idle = of_digits(ganzoo.Pix2Pix)
     idle.translate = lambda source: source
     assert image_to_image.of_pairs(idle, data, judge) == pytest.approx({"l1": 0.0, "fd": 0.0}, abs=1e-4)

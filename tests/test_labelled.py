@@ -12,7 +12,7 @@ from conftest import trainer
 import ganzoo
 from ganzoo.data.device import ResidentStream
 from ganzoo.data.labelled import partly_labelled
-from ganzoo.data.native import SampleImages
+from ganzoo.data.native import SplitSamples
 from ganzoo.data.stream import Samples, Stream
 
 CPU = torch.device("cpu")
@@ -132,7 +132,7 @@ def test_a_spawned_worker_gets_the_same_samples():
 
 
 def test_evaluation_sees_the_same_real_images():
-    one, other = (SampleImages(digits(labelled=labelled).train, 300) for labelled in (50, None))
+    one, other = (SplitSamples(digits(labelled=labelled).train, 300) for labelled in (50, None))
     assert one.content() == other.content()
 
 

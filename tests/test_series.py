@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import data_for, of_digits, trainer
+from conftest import REPOSITORY, data_for, of_digits, trainer
 from scipy.stats import wasserstein_distance
 from torch import nn
 
@@ -298,7 +298,7 @@ def test_windows_of_a_table(tmp_path):
     data.setup()
     assert data.train.data.shape == (71, 10, 1)
     assert data.held_out.data.shape == (11, 10, 1), "the last fifth of the rows"
-    assert data.train.labels[:12].tolist() == [1] * 10 + [0, 0], "of a window's last row"
+    assert data.train.labels[:12].tolist() == [0, *[1] * 10, 0], "of a window's last row"
     assert data.natural(data.real_samples(1)).flatten().tolist() == pytest.approx([10 + day % 7 for day in range(10)])
     fewer = ganzoo.CSVSeries(path=path, columns=["price"], length=10, stride=5, held_out=0)
     fewer.setup()
@@ -396,3 +396,19 @@ def test_every_variant_of_series_has_a_picture_of_its_run(fit, tmp_path):
     game = of_digits(ganzoo.RCGAN)
     fit(game, callbacks=[ganzoo.SampleGrid(every_steps=3)], default_root_dir=tmp_path)
     assert (tmp_path / "samples" / "step-00000003.png").is_file()
+
+
+def test_the_docs_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import series_pictures
+
+    data = ["--data", "Sines", "--data.length", "6", "--data.features", "2", "--data.samples", "30", "--data.batch_size", "8"]
+    main(["fit", "--model", "GAN", *data, "--trainer.max_steps", "1", "--trainer.accelerator", "cpu"])
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", ["series_pictures.py", "runs/gan_sines/version_0", "--out", "x/y.png", "--n", "20"])
+    series_pictures.main()
+    assert (tmp_path / "x/y.png").is_file()
+    assert (tmp_path / "x/y_tsne.png").is_file()
+    printed = capsys.readouterr().out
+    assert "| sine_1 | " in printed
+    assert "cross-correlation error" in printed

@@ -29,7 +29,7 @@ from ganzoo.__main__ import main
 from ganzoo.data import tars
 from ganzoo.data.fetch import ROOM
 from ganzoo.data.folder import ImageFolder
-from ganzoo.data.native import SampleImages
+from ganzoo.data.native import SplitSamples
 from ganzoo.data.shards import Shards, ShardStream
 from ganzoo.data.stream import Samples
 from ganzoo.metrics import features
@@ -514,10 +514,10 @@ def test_a_bad_label_is_named(label, part):
 def test_real_images_for_scores_are_the_first_so_many(monkeypatch):
     data = opened(write([5, 10, 6]))
     assert data.measured == 50_000
-    images = SampleImages(data.train, 12)
+    images = SplitSamples(data.train, 12)
     assert len(images) == 12 and [len(batch) for batch in images.batches(5, range(3))] == [5, 5, 2]
     in_memory = Samples(data.train.__getitems__(range(12))[0])
-    assert images.content() == SampleImages(in_memory).content()
+    assert images.content() == SplitSamples(in_memory).content()
 
 
 def test_fit_resumes_bit_for_bit_and_is_measured(monkeypatch, capsys):

@@ -11,7 +11,7 @@ from conftest import REAL_DATA, REPOSITORY
 
 import ganzoo
 from ganzoo.data.device import ResidentStream
-from ganzoo.data.native import SampleImages
+from ganzoo.data.native import SplitSamples
 from ganzoo.data.stream import Stream
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
@@ -74,7 +74,7 @@ def test_it_is_read_as_any_samples_are(data):
     assert image.shape == (3, 32, 32) and label == data.train.labels[7]
     assert data.train.data.nbytes == 500 * 3 * 32 * 32
     again = pickle.loads(pickle.dumps(data.train))
-    assert SampleImages(again, 300).content() == SampleImages(data.train, 300).content()
+    assert SplitSamples(again, 300).content() == SplitSamples(data.train, 300).content()
 
 
 def test_the_set_takes_no_more_memory_than_its_digits(tiny_data):

@@ -92,9 +92,8 @@ class CSVSeries(Series):
         for column in (self.taken.index(name) for name in self.growth):
             if (values[:, column] <= 0).any():
                 row = int((values[:, column] <= 0).argmax())
-                raise ValueError(
-                    f"{self.path}: {self.taken[column]} is {values[row, column]:g} in row {row + 1}, and cannot grow"
-                )
+                what = f"{self.taken[column]} is {values[row, column]:g} in row {row + 1}"
+                raise ValueError(f"{self.path}: {what}, and only what is above 0 can grow")
             made[:, column] = 100 * np.diff(np.log(values[:, column]))
         return made
 

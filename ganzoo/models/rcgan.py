@@ -58,8 +58,15 @@ class RCGAN(ConditionalDuel):
         **duel: Any,
     ) -> None:
         refuse_no_series(shape, "RCGAN")
-        rates: dict[str, Any] = {"lr": lr, "discriminator_lr": discriminator_lr, "betas": betas}
-        super().__init__(shape=shape, latent_dim=latent_dim, discriminator_steps=discriminator_steps, **rates, **duel)
+        super().__init__(
+            shape=shape,
+            latent_dim=latent_dim,
+            discriminator_steps=discriminator_steps,
+            lr=lr,
+            discriminator_lr=discriminator_lr,
+            betas=betas,
+            **duel,
+        )
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """The cross-entropy of each step, its mean over steps (section 3)."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.duel import Duel
 from ganzoo.game import Batch, Terms, Turn
-from ganzoo.losses import cross_entropy, non_saturating
+from ganzoo.losses import cross_entropy, non_saturating, one_step_error
 from ganzoo.networks.recurrent import GRUEmbedding, StateDiscriminator, StateGenerator, refuse_no_series
 from ganzoo.optimizers import SkippingAdam
 
@@ -58,12 +58,13 @@ class TimeGAN(Duel):
     ) -> None:
         refuse_no_series(shape, "TimeGAN")
         size: dict[str, Any] = {"hidden": hidden, "layers": layers}
-        generator, discriminator = partial(StateGenerator, **size), partial(StateDiscriminator, **size)
-        players: dict[str, Any] = {"generator": generator, "discriminator": discriminator, "latent_dim": shape[1]}
-        super().__init__(shape=shape, lr=lr, betas=betas, **players, **duel)
+        g, d = partial(StateGenerator, **size), partial(StateDiscriminator, **size)
+        super().__init__(
+            shape=shape, latent_dim=shape[1], generator=g, discriminator=d, discriminator_steps=3, lr=lr, betas=betas, **duel
+        )
         self.embedder = GRUEmbedding(shape[1], **size)
         self.lr["embedder"] = lr
-        self.gamma, self.threshold, self.minibatches = gamma, threshold, 3
+        self.gamma, self.threshold = gamma, threshold
         self.stages = (embedding_steps, embedding_steps + supervised_steps)  # where the later two begin
         self.register_buffer("loss_of_d", torch.ones(()))
 
@@ -87,12 +88,12 @@ class TimeGAN(Duel):
     def supervised_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         with torch.no_grad():
             h = self.embedder(real)
-        return {"supervised": off_by(self.generator.supervisor(h), h)}  # L_S, eq. 9
+        return {"supervised": one_step_error(self.generator.supervisor(h), h)}  # L_S, eq. 9
 
     def embedder_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         h = self.embedder(real)
         reconstruction = 10 * F.mse_loss(self.embedder.way_back(h), real / 2 + 0.5).sqrt()
-        return {"reconstruction": reconstruction, "supervised": 0.1 * off_by(self.generator.supervisor(h), h)}  # eq. 10
+        return {"reconstruction": reconstruction, "supervised": 0.1 * one_step_error(self.generator.supervisor(h), h)}  # eq. 10
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         x = real / 2 + 0.5
@@ -106,7 +107,7 @@ class TimeGAN(Duel):
         return {  # eq. 11, and how far means and deviations at each step are from those of x
             "adversarial": non_saturating(of_s),
             "adversarial_of_g": self.gamma * non_saturating(of_g),
-            "supervised": 100 * off_by(next_real, h).sqrt(),
+            "supervised": 100 * one_step_error(next_real, h).sqrt(),
             "moments": 100 * (F.l1_loss(deviation, real_deviation) + F.l1_loss(fake.mean(0), x.mean(0))),
         }
 
@@ -136,8 +137,3 @@ class TimeGAN(Duel):
     @torch.no_grad()
     def samples_of(self, *z: Tensor) -> Tensor:
         return 2 * self.embedder.way_back(super().samples_of(*z)) - 1
-
-
-def off_by(guessed: Tensor, h: Tensor) -> Tensor:
-    """How far the next states are from those guessed of the states before them, [N, length, hidden] each."""
-    return F.mse_loss(guessed[:, :-1], h[:, 1:])
