@@ -46,5 +46,5 @@ class GumbelGAN(GAN):
         **gan: Any,
     ) -> None:
         chosen = partial(choice or GumbelSoftmax, *temperature)
-        network: Any = generator or self.default_generator
-        super().__init__(shape=shape, generator=partial(network, choice=chosen), **gan)
+        kind: Any = generator or self.default_generator
+        super().__init__(shape=shape, generator=partial(kind, choice=chosen), **gan)
