@@ -11,9 +11,10 @@ The twin's error should be the lower and its distance the higher one: it paints 
 CycleGAN turns grey MNIST to coloured MNIST and back: the mean absolute error of the whole way round, from both sides, and of
 how many grey test digits the coloured ones are still read as the same digit.
 
-DTN turns grey MNIST to coloured MNIST: of how many test digits what is made is read as the same digit. f is trained on the
-labels of half of the training digits, and another classifier (`mnist_quality.py`'s) reads. f must know targets, though it has
-never seen one: coloured digits it does, and those in negative, of which DTN kept 4 in 10, it does not.
+DTN turns coloured MNIST to grey MNIST: of how many test digits what is made is read as the same digit. f is trained on the
+labels of half of the training digits, and another classifier (`mnist_quality.py`'s) reads. f must be able to read targets,
+though it has never seen one: f of coloured digits reads 97 % of grey ones. f of grey digits reads 76 % of coloured ones, and
+that way DTN kept 70 %.
 
 Prints a line every `--every` rounds, and with --out appends it to a CSV; --picture draws sources over what became of them.
 """
@@ -135,9 +136,11 @@ def pix2pix(given: argparse.Namespace) -> None:
     draw(given, source, *(make(source) for make in shown), target)
 
 
-def digits(given: argparse.Namespace) -> tuple[Any, Tensor, Tensor, Tensor, Callable[[Tensor], Tensor]]:
+def digits(
+    given: argparse.Namespace, kind: type[ganzoo.Coloured]
+) -> tuple[Any, Tensor, Tensor, Tensor, Callable[[Tensor], Tensor]]:
     """The data; n held-out sources, their digits, as many targets; and what reads digits of white on black."""
-    data = ganzoo.Coloured(of=ganzoo.MNIST(root=given.root, size=32), source_labels=True, batch_size=given.batch_size)
+    data = kind(of=ganzoo.MNIST(root=given.root, size=32), source_labels=True, batch_size=given.batch_size)
     data.prepare_data()
     data.setup()
     source, label = data.held_out.of[0].__getitems__(range(min(given.n, len(data.held_out.of[0]))))
@@ -153,7 +156,7 @@ def digits(given: argparse.Namespace) -> tuple[Any, Tensor, Tensor, Tensor, Call
 
 def cyclegan(given: argparse.Namespace) -> None:
     given.batch_size = 16
-    data, source, label, target, read = digits(given)
+    data, source, label, target, read = digits(given, ganzoo.Coloured)
     data.source_labels = False
     del data.train, data.held_out  # read again, without labels
     torch.manual_seed(given.seed)
@@ -184,7 +187,7 @@ def cyclegan(given: argparse.Namespace) -> None:
 
 def dtn(given: argparse.Namespace) -> None:
     given.batch_size = 64
-    data, source, label, target, read = digits(given)
+    data, source, label, target, read = digits(given, ganzoo.Greyed)
     torch.manual_seed(given.seed)
     game = ganzoo.DTN(
         shape=data.shape,
@@ -201,9 +204,9 @@ def dtn(given: argparse.Namespace) -> None:
             known = torch.cat([game.classifier(part).argmax(1) for part in source.split(500)])
         return {
             "accuracy_of_f": float((known == label).float().mean()),
-            "kept": float((read(made.amax(1, keepdim=True)) == label).float().mean()),
+            "kept": float((read(made.mean(1, keepdim=True)) == label).float().mean()),
             "colour": float((made.amax(1) - made.amin(1)).mean()),
-            "colour_of_targets": float((target.amax(1) - target.amin(1)).mean()),
+            "colour_of_sources": float((source.amax(1) - source.amin(1)).mean()),
         }
 
     play(game, data, "dtn", measure, given)

@@ -44,6 +44,7 @@ from .data.table import Table as Table
 from .data.toy import Dirac as Dirac
 from .data.toy import Gaussians as Gaussians
 from .data.unpaired import Coloured as Coloured
+from .data.unpaired import Greyed as Greyed
 from .data.unpaired import Inverted as Inverted
 from .data.unpaired import TwoDomains as TwoDomains
 from .data.unpaired import Unpaired as Unpaired

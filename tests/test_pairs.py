@@ -373,6 +373,10 @@ def test_halves_of_one_set():
     assert torch.equal(target.amax(1), torch.from_numpy(digits.train.data[1::2][:, 0])), "the brightest channel is the digit"
     assert (target.amin((1, 2, 3)) == 0).all()
     assert len(torch.unique(target.flatten(2).amax(2), dim=0)) > 500, "colours of their own"
+    greyed = ready(ganzoo.Greyed(of=ganzoo.Digits()))
+    source, target = (samples.__getitems__(range(750))[0] for samples in greyed.train.of)
+    assert torch.equal(source.amax(1), torch.from_numpy(digits.train.data[::2][:, 0]))
+    assert torch.equal(target, torch.from_numpy(digits.train.data[1::2]).expand(-1, 3, -1, -1))
     with pytest.raises(ValueError, match="Coloured is of grey images"):
         ganzoo.Coloured(of=ganzoo.CIFAR10())
 

@@ -246,6 +246,13 @@ class Coloured(_Halves):
         return (images * part[:, :, None, None].astype(np.float32)).round().astype(np.uint8)
 
 
+class Greyed(Coloured):
+    """As `Coloured`, the other way round: sources are in colours, and targets of white on black. What has learned to read
+    sources can read targets too."""
+
+    source_of, target_of = Coloured.target_of, Coloured.source_of
+
+
 def plain(samples: Samples) -> Samples:
     """The samples without their labels."""
     return samples if samples.labels is None else Samples(samples.source)
