@@ -15,7 +15,7 @@ class GAINGenerator(nn.Module):
 
     Args:
         hidden: how wide each hidden layer is; None: two, as wide as a row.
-        activation: after each of them: the authors' code has `relu`, the paper `tanh`.
+        activation: after each of them: the authors' code has `relu`, the paper, we believe, `tanh`.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class GAINDiscriminator(nn.Module):
 
     Args:
         hidden: how wide each hidden layer is; None: two, as wide as a row.
-        activation: after each of them: the authors' code has `relu`, the paper `tanh`.
+        activation: after each of them: the authors' code has `relu`, the paper, we believe, `tanh`.
     """
 
     def __init__(
