@@ -272,7 +272,8 @@ class Game(Remembering, L.LightningModule):
             refuse_other_parts(loss, first)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen, "max_steps": self.trainer.max_steps}
+        ends = None if self._trainer is None else self.trainer.max_steps
+        of = {"seed": self.seed, "noise": self.noise, "images_seen": self.images_seen, "max_steps": ends}
         scales = {player: scaler.state_dict() for player, scaler in self.scalers.items()}
         checkpoint["game"] = of | {"units": self.units, "scales": scales}
 

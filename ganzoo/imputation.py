@@ -62,7 +62,7 @@ class Row(nn.Module):
         self.widths = widths
         self.numbers = [at for at, width in enumerate(widths) if width == 1]  # columns
         self.categories = [at for at, width in enumerate(widths) if width > 1]
-        of = torch.arange(len(widths)).repeat_interleave(torch.tensor(widths))
+        of = torch.cat([torch.full((width,), column) for column, width in enumerate(widths)])
         self.register_buffer("of", of, persistent=False)  # of each place in a row [width]: its column
         self.register_buffer("is_category", torch.tensor(widths)[of] > 1, persistent=False)  # bool [width]
 
