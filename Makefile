@@ -16,7 +16,7 @@ format:          ## put the code into ruff's form
 docs:            ## the documentation, into site/; needs pip install -e '.[docs]'
 	mkdocs build --strict
 
-docs-serve:      ## the same on http://127.0.0.1:8000, built anew with each change
+docs-serve:      ## the same on http://127.0.0.1:8000, built anew with each change (of Python files: when it is restarted)
 	mkdocs serve
 
 bench:           ## judge the checkpoints of the MNIST and ring runs in runs/ (DATA=folder of MNIST)

@@ -92,7 +92,7 @@ def description(kind: type, link: Link) -> str:
 
 def raises(kind: type, link: Link) -> str:
     found = [item for header, text in sections(kind.__doc__ or "") if header == "Raises" for item in items(text)]
-    return "".join(definition(names, what, link) + "\n" for names, what in found)
+    return "\n".join(definition(names, what, link) for names, what in found)
 
 
 @cache

@@ -110,7 +110,7 @@ def test_every_option_and_data_module_is_described(site, top):
 
 def test_no_page_is_empty(site):
     for path, page in site.items():
-        assert len(page.text.strip()) > 50 or path.name == "404.html", path
+        assert len(page.text.strip()) > 20 or path.name == "404.html", path
 
 
 def test_all_links_of_the_site_lead_somewhere(site):
