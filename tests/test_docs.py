@@ -17,6 +17,8 @@ import ganzoo
 from ganzoo.duel import Duel
 from ganzoo.listing import configs, paper, variants
 
+pytestmark = pytest.mark.timeout(900)  # the first to need the site waits for it: a quarter of a minute on an idle core
+
 FAULTS = (REPOSITORY / "docs" / "faults.md").read_text()
 NAMED = sorted(set(re.findall(r"`(test_\w+)::(test_\w+)`", FAULTS)))
 
