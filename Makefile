@@ -1,5 +1,5 @@
 help:            ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ /'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ /'
 
 test:            ## the tests, three to five minutes on two cores
 	pytest
@@ -12,6 +12,12 @@ lint:            ## ruff and mypy
 
 format:          ## put the code into ruff's form
 	ruff check --fix . && ruff format .
+
+docs:            ## the documentation, into site/; needs pip install -e '.[docs]'
+	mkdocs build --strict
+
+docs-serve:      ## the same on http://127.0.0.1:8000, built anew with each change (of Python files: when it is restarted)
+	mkdocs serve
 
 bench:           ## judge the checkpoints of the MNIST and ring runs in runs/ (DATA=folder of MNIST)
 	python benchmarks/mnist_quality.py --data.root $(or $(DATA),data) $(wildcard $(addsuffix /*/checkpoints/last.ckpt,$(filter-out %_stacked_mnist,$(wildcard runs/*_mnist))))
@@ -30,4 +36,4 @@ audit:           ## known vulnerabilities of what is installed; needs pip-audit 
 	bash -o pipefail -c "pip freeze --all --exclude ganzoo-lightning | sed 's/+[a-z0-9.]*$$//' \
 	  | pip-audit --strict --disable-pip --no-deps -r /dev/stdin $(addprefix --ignore-vuln ,$(EXPLAINED))"
 
-.PHONY: help test slow lint format bench speed audit
+.PHONY: help test slow lint format docs docs-serve bench speed audit
