@@ -314,7 +314,7 @@ def test_weights_that_share_memory_or_lie_channels_last_are_exported():
     state = {"one": weight, "same": weight, "flat": torch.randn(6).view(2, 3).T, "count": torch.tensor(3)}
     checkpoint = {"state_dict": state, "hyper_parameters": {"_class_path": "x"}, "global_step": 1}
     there = of_safetensors(exported(checkpoint | {"game": {"seed": 0, "images_seen": 8}}))
-    assert there["game"] == {"seed": 0, "images_seen": 8}
+    assert there["game"] == {"seed": 0, "images_seen": 8, "units": None}
     assert there["state_dict"].keys() == state.keys()
     assert all(torch.equal(weight, there["state_dict"][name]) for name, weight in state.items())
 
