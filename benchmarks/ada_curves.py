@@ -8,20 +8,22 @@ Prints, for each run with ADA, the mean of r_t and the range of p in its second 
 import argparse
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 from matplotlib.figure import Figure
 
 from ganzoo.metrics.stamp import read
+from ganzoo.record import Record
 
 TARGET = 0.6
+SMOOTHED = 20  # logged values
 P, R = "discriminator/augment_p", "discriminator/augment_r"
 COLOURS = {False: "tab:blue", True: "tab:red"}  # with ADA or without
 
 
-def controller(run: Path) -> pd.DataFrame | None:
-    """images_seen, p and r_t as they were logged; None if nothing adapts itself."""
-    metrics = pd.read_csv(run / "version_0" / "metrics.csv")
-    return metrics[["images_seen", P, R]].dropna() if P in metrics else None
+def controller(run: Path) -> np.ndarray | None:
+    """images_seen, p and r_t each time that they were logged, [3, times]; None if nothing adapts itself."""
+    rows = [[row["images_seen"], row[P], row[R]] for row in Record(run / "version_0").numbers() if P in row]
+    return np.array(rows).T if rows else None
 
 
 def main() -> None:
@@ -40,12 +42,15 @@ def main() -> None:
         distance.plot(*zip(*points, strict=True), color=COLOURS[adaptive], marker=".", label=label)
         if found is None:
             continue
-        reached.plot(found["images_seen"], found[R].rolling(20).mean(), color=COLOURS[True], linewidth=1)
-        strength.plot(found["images_seen"], found[P], color=COLOURS[True], linewidth=1)
-        late = found[found["images_seen"] > found["images_seen"].max() / 2]
-        print(f"{run.name}: r_t {late[R].mean():.3f}, p {late[P].min():.2f} to {late[P].max():.2f}")
+        seen, p, r = found
+        reached.plot(
+            seen[SMOOTHED - 1 :], np.convolve(r, np.ones(SMOOTHED) / SMOOTHED, "valid"), color=COLOURS[True], linewidth=1
+        )
+        strength.plot(seen, p, color=COLOURS[True], linewidth=1)
+        late = seen > seen.max() / 2
+        print(f"{run.name}: r_t {r[late].mean():.3f}, p {p[late].min():.2f} to {p[late].max():.2f}")
     reached.axhline(TARGET, color="0.6", linestyle="--", label="target")
-    reached.set(title="r_t, mean of 20 logged values", ylim=(0, 1))
+    reached.set(title=f"r_t, mean of {SMOOTHED} logged values", ylim=(0, 1))
     strength.set(title="p", ylim=(0, None))
     distance.set(title="fd_effnet_lite0", ylim=(0, None))
     for axes in (distance, reached, strength):

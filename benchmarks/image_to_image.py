@@ -124,7 +124,8 @@ def pix2pix(given: argparse.Namespace) -> None:
         game = variant(
             shape=data.shape,
             lr=5e-4,
-            # Few pixels have no statistics of their own: FD was 61.9 by them, and 38.3 by the batch's in a third of the rounds.
+            # With the paper's (each image's own statistics, 2e-4, three halvings) FD was 61.9 after 6,000 rounds, with these
+            # 38.3 after 2,000, of the first 2,000 held-out photographs.
             generator=partial(ganzoo.UNet, width=32, norm="batch"),
             discriminator=partial(ganzoo.PatchDiscriminator, width=32, halvings=2, norm="batch"),
             decay=(given.rounds // 2, given.rounds),

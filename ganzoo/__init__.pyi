@@ -148,6 +148,7 @@ from .networks.recurrent import LSTM as LSTM
 from .networks.recurrent import GRUEmbedding as GRUEmbedding
 from .networks.recurrent import GRUNetwork as GRUNetwork
 from .networks.recurrent import LabelledSteps as LabelledSteps
+from .networks.recurrent import LSTMCell as LSTMCell
 from .networks.recurrent import LSTMDiscriminator as LSTMDiscriminator
 from .networks.recurrent import LSTMGenerator as LSTMGenerator
 from .networks.recurrent import StackedGRU as StackedGRU
@@ -166,7 +167,6 @@ from .networks.srresnet import SRGANDiscriminator as SRGANDiscriminator
 from .networks.srresnet import SRResNet as SRResNet
 from .networks.srresnet import SRResNetBlock as SRResNetBlock
 from .networks.srresnet import SubPixel as SubPixel
-from .networks.strings import LSTMCell as LSTMCell
 from .networks.strings import LSTMStringDiscriminator as LSTMStringDiscriminator
 from .networks.strings import LSTMStringGenerator as LSTMStringGenerator
 from .networks.strings import MLPStringGenerator as MLPStringGenerator

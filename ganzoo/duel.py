@@ -17,8 +17,7 @@ from ganzoo.networks.front import Front
 from ganzoo.networks.history import HistoricalAverage
 from ganzoo.networks.lecam import LeCam
 from ganzoo.networks.noise import InstanceNoise
-from ganzoo.networks.strings import StringGenerator
-from ganzoo.schedules import linear
+from ganzoo.schedules import Scheduled, linear
 from ganzoo.transfer import freeze, take
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
@@ -139,9 +138,14 @@ class Duel(Game):
     def rate(self, step: int) -> float:
         return 1.0 if self.decay is None else linear(step, 1.0, 0.0, *self.decay)
 
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Of the noise of one sample."""
+        return (self.latent_dim,)
+
     def latent(self, n: int) -> Tensor:
-        """z ~ N(0, I), truncated if the game is `truncated`: [n, latent_dim]."""
-        z = torch.randn(n, self.latent_dim, device=self.device)
+        """z ~ N(0, I), truncated if the game is `truncated`: [n, *latent_shape]."""
+        z = torch.randn(n, *self.latent_shape, device=self.device)
         return z if self.truncation is None else squeezed(z, self.truncation)
 
     def fake(self, n: int) -> Tensor:
@@ -184,7 +188,7 @@ class Duel(Game):
     @torch.no_grad()
     def after_round(self) -> None:
         for network in (self.discriminator, self.generator):
-            if isinstance(network, Front | StringGenerator):
+            if isinstance(network, Scheduled):
                 network.anneal(self.global_step + 1)  # for the next round
         if self.average is not None:
             self.follow(self.average, self.generator)

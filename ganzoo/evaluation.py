@@ -26,6 +26,7 @@ from ganzoo.metrics.stamp import Origin, Protocol, Stamped
 from ganzoo.pictures import to_bytes
 from ganzoo.progress import progress
 from ganzoo.references import RealSamples, prepare, shared
+from ganzoo.tables import natural
 
 
 class Generated:
@@ -108,7 +109,7 @@ class Evaluator:
         self.extractor, self.split, self.reference = extractor, split, images.content()
         self.real = prepare(extractor, images, self.reference, self.console)._replace(shape=images.shape[1:])
         if data is not None:
-            self.real = self.real._replace(kind=data.kind, valid=data.valid, natural=data.natural)
+            self.real = self.real._replace(kind=data.kind, valid=data.valid, natural=partial(natural, units=data.units()))
         if "prdc" in self.metrics and rank() == 0:
             self.real = self.real._replace(nearest=nearest_others(self.real.features, scores.DENSITY_NEIGHBOURS))
         self.held_out: Real | None = None

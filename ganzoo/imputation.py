@@ -3,7 +3,6 @@
 from typing import Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.data.table import GIVEN as GIVEN
@@ -11,6 +10,7 @@ from ganzoo.data.table import HIDDEN as HIDDEN
 from ganzoo.data.table import MISSING as MISSING
 from ganzoo.game import Terms
 from ganzoo.metrics.imputation import falsely_classified, root_mean_square
+from ganzoo.one_hot import one_hot
 from ganzoo.translation import MOST_BYTES, SourceMemory
 
 
@@ -77,7 +77,7 @@ class Row(nn.Module):
     def decided(self, row: Tensor) -> Tensor:
         """Probabilities of categories -> the likeliest, one-hot: [N, width] -> the same."""
         parts = zip(self.parts(row), self.widths, strict=True)
-        return torch.cat([F.one_hot(part.argmax(1), width).to(part) if width > 1 else part for part, width in parts], 1)
+        return torch.cat([one_hot(part.argmax(1), width) if width > 1 else part for part, width in parts], 1)
 
     def errors(self, made: Tensor, real: Tensor, cells: Tensor) -> Terms:
         """Of the cells, bool [N, columns]: `rmse` of numbers on their [0, 1] scale, `pfc`, the share of false categories; each

@@ -8,6 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ganzoo.metrics.series import autocorrelation, cross_correlation
+
 SHOWN = 8  # paths of each kind in a panel
 FEATURES = 12  # at most so many have panels of paths
 COMPARED = 1000  # series in the other panels
@@ -60,8 +62,7 @@ def paths(figure: Any, samples: Tensor, real: Tensor | None, names: list[str], a
 
 def heat(axes: Any, series: Tensor, title: str) -> None:
     """The correlations of features at the same step."""
-    matrix = np.corrcoef(series.flatten(0, 1).T.numpy()).reshape(series.shape[2], series.shape[2])
-    axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
+    axes.imshow(cross_correlation(series), vmin=-1, vmax=1, cmap="RdBu_r")
     entitled(axes, title)
 
 
@@ -80,20 +81,11 @@ def memory(axes: Any, samples: Tensor, real: Tensor) -> None:
     """Autocorrelations of values and of their distance from the mean, means over features."""
     lags = max(1, min(20, real.shape[1] - 1))
     for kind, series, colour in (("data", real, "0.5"), ("samples", samples, "tab:red")):
-        centred = series - series.mean((0, 1))
-        axes.plot(range(1, lags + 1), acf(centred, lags), color=colour, linewidth=1, label=f"x, {kind}")
-        axes.plot(range(1, lags + 1), acf(centred.abs(), lags), "--", color=colour, linewidth=1, label=f"|x|, {kind}")
+        for name, values, line in (("x", series, "-"), ("|x|", (series - series.mean((0, 1))).abs(), "--")):
+            along = autocorrelation(values, lags).mean(1)
+            axes.plot(range(1, lags + 1), along, line, color=colour, linewidth=1, label=f"{name}, {kind}")
     axes.legend(fontsize=5)
     entitled(axes, "autocorrelation")
-
-
-def acf(series: Tensor, lags: int) -> list[float]:
-    """At lags 1, 2 ..., the mean over features."""
-    centred = series - series.mean((0, 1))
-    variance = centred.square().mean((0, 1)).clamp(min=1e-12)
-    steps = range(1, min(lags, series.shape[1] - 1) + 1)
-    found = [((centred[:, lag:] * centred[:, :-lag]).mean((0, 1)) / variance).mean().item() for lag in steps]
-    return found + [0.0] * (lags - len(found))
 
 
 def principal(samples: Tensor, real: Tensor) -> tuple[np.ndarray, np.ndarray]:

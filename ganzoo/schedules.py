@@ -6,6 +6,15 @@ take them as JSON.
 
 import math
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A network of which something follows a schedule, in a buffer."""
+
+    def anneal(self, step: int) -> None:
+        """Set it, in place, for round `step`."""
 
 
 def way_left(now: float, begin: float, end: float) -> float:

@@ -6,7 +6,6 @@ empty, and what follows it is not read.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 END = 0
@@ -26,8 +25,3 @@ def texts_of(samples: Tensor, vocabulary: Sequence[str]) -> list[str]:
 def lengths_of(symbols: Tensor) -> Tensor:
     """How many symbols come before the end: [N, length] -> int64 [N]."""
     return (symbols != END).sum(1)
-
-
-def one_hot(symbols: Tensor, vocabulary: int) -> Tensor:
-    """[N, length] -> float32 [N, length, vocabulary]. Unlike torch's own it asks for no value on the host."""
-    return (symbols[..., None] == torch.arange(vocabulary, device=symbols.device)).float()

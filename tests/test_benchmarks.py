@@ -21,10 +21,14 @@ from ganzoo.duel import Duel
 from ganzoo.evaluation import Evaluator
 from ganzoo.growing import GrowingDuel
 from ganzoo.listing import variants
+from ganzoo.metrics import stamp
 from ganzoo.metrics.features import extractor
+from ganzoo.metrics.stamp import Origin, Protocol, Stamped
+from ganzoo.record import Record
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
+import ada_curves
 import data_rate
 import image_to_image
 import mnist_quality
@@ -284,6 +288,20 @@ def test_bare_rounds_get_the_datas_batches(name, fit):
     fit(game, data=data, max_steps=1)
     took, operations = step_time.rounds(game, "eager", seconds=0.0)
     assert took["seconds"] > 0 and operations > 0
+
+
+def test_adas_controller_is_drawn(tmp_path, monkeypatch, capsys):
+    for name, logged in (("GAN-0", {}), ("ADA-0", {ada_curves.P: 0.25, ada_curves.R: 0.5})):
+        record = Record(tmp_path / "runs" / name / "version_0")
+        for step in range(1, 61):
+            record.log_metrics({"images_seen": 100 * step, "generator/loss": 1.0} | logged, step)
+        of = Protocol("fd_x", 1, {}, "x", "w", "none", "float32", 9, 9, "train", "r", False, None, 0)
+        at = Origin(name, "training", 60, 6000, "cpu", "0", None, "2")
+        stamp.append(record.path.with_name("scores.jsonl"), [Stamped(7.0, None, of, at)])
+    monkeypatch.setattr(sys, "argv", ["ada_curves.py", str(tmp_path / "runs"), "--out", str(tmp_path / "ada.png")])
+    ada_curves.main()
+    assert capsys.readouterr().out == "ADA-0: r_t 0.500, p 0.25 to 0.25\n"
+    assert Image.open(tmp_path / "ada.png").size[0] > 1000
 
 
 def test_super_resolution_next_to_bicubic(tmp_path, monkeypatch, capsys):

@@ -15,7 +15,8 @@ from ganzoo.__main__ import main
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import draw_from
 from ganzoo.listing import variants
-from ganzoo.networks.conditional import conditionally_normalised, one_hot
+from ganzoo.networks.conditional import conditionally_normalised
+from ganzoo.one_hot import one_hot
 
 CONDITIONAL = [variant for variant in variants() if issubclass(variant, ConditionalDuel) and len(variant.usual_shape) == 3]
 NEEDY = [variant for variant in CONDITIONAL if variant is not ganzoo.R3GAN]  # which plays without classes too: test_r3gan.py

@@ -19,6 +19,7 @@ from ganzoo.data.series import simulated
 from ganzoo.metrics import series
 from ganzoo.networks.recurrent import GRUNetwork, StackedGRU
 from ganzoo.optimizers import SkippingAdam
+from ganzoo.tables import natural
 
 
 @pytest.fixture(autouse=True)
@@ -51,10 +52,9 @@ def test_the_gru_is_torchs(layers):
 @torch.no_grad()
 def test_the_lstm_is_torchs():
     ours, theirs = ganzoo.LSTM(5, 7), nn.LSTM(5, 7, batch_first=True)
-    order = torch.cat([torch.arange(7, 14), torch.arange(7), torch.arange(21, 28), torch.arange(14, 21)])  # theirs: i, f, g, o
-    theirs.weight_ih_l0.copy_(ours.first.weight[order])
-    theirs.weight_hh_l0.copy_(ours.past.weight[order])
-    theirs.bias_ih_l0.copy_(ours.first.bias[order])
+    theirs.weight_ih_l0.copy_(ours.cell.enter.weight)
+    theirs.weight_hh_l0.copy_(ours.cell.stay.weight)
+    theirs.bias_ih_l0.copy_(ours.cell.enter.bias)
     theirs.bias_hh_l0.zero_()
     x = torch.randn(4, 6, 5)
     assert torch.allclose(ours(x), theirs(x)[0], atol=1e-5)
@@ -274,7 +274,7 @@ def test_returns_in_their_own_units():
     data.setup()
     real = data.real_samples(400)
     assert real.abs().max() == 1
-    own = data.natural(real)
+    own = natural(real, data.units())
     assert own.std().item() == pytest.approx(1, abs=0.15), "percent a day"
     _, rows = ganzoo.tables.table(real[:1], data.units())
     assert next(rows)[2] == pytest.approx(own[0, 0, 0].item())
@@ -299,7 +299,7 @@ def test_windows_of_a_table(tmp_path):
     assert data.train.data.shape == (71, 10, 1)
     assert data.held_out.data.shape == (11, 10, 1), "the last fifth of the rows"
     assert data.train.labels[:12].tolist() == [0, *[1] * 10, 0], "of a window's last row"
-    assert data.natural(data.real_samples(1)).flatten().tolist() == pytest.approx([10 + day % 7 for day in range(10)])
+    assert natural(data.real_samples(1), data.units()).flatten().tolist() == pytest.approx([10 + day % 7 for day in range(10)])
     fewer = ganzoo.CSVSeries(path=path, columns=["price"], length=10, stride=5, held_out=0)
     fewer.setup()
     assert len(fewer.train) == 19
@@ -311,7 +311,7 @@ def test_growth(tmp_path):
     data = ganzoo.CSVSeries(path=path, columns=["day", "price"], growth=["price"], length=5)
     data.setup()
     assert data.columns == ["day", "price_growth"]
-    own = data.natural(data.real_samples(1))[0]
+    own = natural(data.real_samples(1), data.units())[0]
     assert own[:, 0].tolist() == pytest.approx([1, 2, 3, 4, 5])
     assert own[:, 1].tolist() == pytest.approx([1.0] * 5)
 
@@ -322,7 +322,7 @@ def test_parquet(tmp_path):
     parquet.write_table(pa.table({"a": [float(i) for i in range(40)]}), tmp_path / "x.parquet")
     data = ganzoo.CSVSeries(path=str(tmp_path / "x.parquet"), columns=["a"], length=4)
     data.setup()
-    assert data.natural(data.real_samples(1)).flatten().tolist() == pytest.approx([0, 1, 2, 3])
+    assert natural(data.real_samples(1), data.units()).flatten().tolist() == pytest.approx([0, 1, 2, 3])
 
 
 def test_quarters():
@@ -332,7 +332,7 @@ def test_quarters():
     assert data.shape == (12, 6)
     assert data.columns[0] == "realgdp_growth"
     assert len(data.train) == 151
-    own = data.natural(data.real_samples(1))[0]
+    own = natural(data.real_samples(1), data.units())[0]
     assert own[0, 4].item() == pytest.approx(5.1), "unemployment in the second quarter of 1959"
     assert own[0, 0].item() == pytest.approx(100 * math.log(2778.801 / 2710.349))
 

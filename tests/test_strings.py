@@ -15,9 +15,10 @@ from ganzoo.__main__ import main
 from ganzoo.metrics.scores import reported, usual
 from ganzoo.metrics.strings import distinct, length_distance, ngram_distance, novel
 from ganzoo.networks import gumbel
+from ganzoo.one_hot import one_hot
 from ganzoo.pictures import picture
 from ganzoo.tables import lines, table
-from ganzoo.texts import one_hot, symbols_of, texts_of
+from ganzoo.texts import symbols_of, texts_of
 
 NETWORKS = [ganzoo.LSTMStringGenerator, ganzoo.MLPStringGenerator, ganzoo.ResNetStringGenerator]
 

@@ -162,10 +162,6 @@ class DataModule(L.LightningDataModule):
         keep it, so that samples can be written in the data's own units with no data at hand. After `setup()`."""
         return None
 
-    def natural(self, samples: Tensor) -> Tensor:
-        """Samples [N, *shape] in the data's own units."""
-        return samples
-
     def targets_of(self, samples: Samples) -> Samples:
         """The images among a split's samples that a game's samples are to be like: all, unless they are pairs."""
         return samples

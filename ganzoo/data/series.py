@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ganzoo.data.base import DataModule, at_least
 from ganzoo.data.scaling import heavy, lightened, scaled, tails_of, unscaled
@@ -35,9 +33,6 @@ class Series(DataModule):
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Values in their own units, [..., features], as samples have them."""
         return scaled(values if self.tails is None else lightened(values, self.tails), self.low, self.high)
-
-    def natural(self, samples: Tensor) -> Tensor:
-        return torch.from_numpy(of_units(samples.cpu().numpy(), self.units())).to(samples.device)
 
 
 def of_units(samples: np.ndarray, units: dict[str, Any]) -> np.ndarray:

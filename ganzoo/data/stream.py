@@ -19,7 +19,8 @@ class Samples(Dataset[tuple[Tensor, ...]]):
     """Real samples with or without labels, read a batch at a time: `(real,)` or `(real, label)`.
 
     Args:
-        data: uint8 images [M, C, H, W] or float32 points [M, D], in memory; or the path of an .npy file, to be mapped.
+        data: uint8 images [M, C, H, W], float32 points [M, D] or numbers of symbols, uint8 or int16 [M, length], in memory; or
+            the path of an .npy file, to be mapped.
         labels: int64 [M].
 
     Raises:
@@ -34,7 +35,7 @@ class Samples(Dataset[tuple[Tensor, ...]]):
         self.labels = labels
         if isinstance(data, Path):
             self._file = FileIO(data)
-        if self.data.dtype not in (np.uint8, np.float32):
+        if self.data.dtype not in (np.uint8, np.int16, np.float32):
             raise ValueError(f"samples are uint8 images or float32 points, not {self.data.dtype}")
         if not len(self.data):
             raise ValueError("the data set is empty")

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ganzoo.data.base import DataModule, at_least
 from ganzoo.data.stream import Samples, uploaded
-from ganzoo.texts import END, one_hot, symbols_of
+from ganzoo.one_hot import one_hot
+from ganzoo.texts import END, symbols_of
 
 OPERATORS = "+-*/"
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
@@ -28,8 +29,7 @@ class StringSamples(Samples):
     """
 
     def __init__(self, symbols: np.ndarray, vocabulary: int) -> None:
-        super().__init__(symbols.astype(np.float32))
-        self.data = symbols.astype(np.uint8 if vocabulary <= 256 else np.int16)
+        super().__init__(symbols.astype(np.uint8 if vocabulary <= 256 else np.int16))
         self.vocabulary = vocabulary
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -109,8 +109,7 @@ class Incomplete(DataModule):
 
     def targets_of(self, samples: Samples) -> Samples:
         """The rows of which all is known; raises ValueError if there are none."""
-        assert isinstance(samples, RowSamples)
-        whole = (samples.mask != MISSING).all(1).numpy()
+        whole = complete(samples)
         if not whole.any():
             raise ValueError("samples are measured against complete rows, and the table has none: leave out --evaluation")
         return Samples(samples.data[whole])
@@ -118,9 +117,14 @@ class Incomplete(DataModule):
     def real_samples(self, n: int) -> Tensor:
         """The first n training rows of which all is known, or, where there are none, with what is usual in gaps: [n, width]."""
         self.setup()
-        assert isinstance(self.train, RowSamples)
-        whole = (self.train.mask != MISSING).all(1).numpy()
+        whole = complete(self.train)
         return torch.from_numpy(self.train.data[whole if whole.any() else slice(None)][:n])
+
+
+def complete(samples: Samples) -> np.ndarray:
+    """Of which rows all is known, bool [M]."""
+    assert isinstance(samples, RowSamples)
+    return (samples.mask != MISSING).all(1).numpy()
 
 
 class Table(Incomplete):

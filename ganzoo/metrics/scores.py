@@ -144,6 +144,7 @@ class Metric(NamedTuple):
     least: int  # samples, of the fakes and of the reals
     measure: Callable[[Extracted, Real, Real | None], dict[str, Result]]
     of: str = ""  # series, strings or rows; all, if nothing
+    judged: bool = False  # whether only of data that know which samples are valid
 
 
 METRICS = {
@@ -152,7 +153,7 @@ METRICS = {
     "is": Metric(("is",), SPLITS, inception),
     "prdc": Metric(("precision", "recall", "density", "coverage"), DENSITY_NEIGHBOURS + 1, prdc),
     "memorisation": Metric(("memorised_share", "memorised_ratio"), 1, memory),
-    "valid": Metric(("valid", "distinct_valid"), 1, valid, of="strings"),
+    "valid": Metric(("valid", "distinct_valid"), 1, valid, of="strings", judged=True),
     "distinct": Metric(("distinct", "novel"), 1, variety, of="strings"),
     "lengths": Metric(("length_distance",), 1, lengths, of="strings"),
     "ngrams": Metric(tuple(f"ngram_{n}" for n in NGRAMS), 1, ngrams, of="strings"),
@@ -194,9 +195,14 @@ def usual(extractor: str, kind: str = "", judged: bool = True) -> list[str]:
     """What is measured if nothing is asked for, of samples of that kind; `judged`: whether the data knows valid ones."""
     if extractor == "lpips":
         return ["ppl"]
-    left_out = ("stylised_facts",) if judged else ("stylised_facts", "valid")
-    of_kind = [name for name, metric in METRICS.items() if kind and metric.of == kind and name not in left_out]
-    return [*of_kind, "fd", "kd", *([] if extractor in WITHOUT_CLASSES else ["is"]), "prdc"]
+    of_kind = [name for name, metric in METRICS.items() if kind and metric.of == kind and (judged or not metric.judged)]
+    return [
+        *(name for name in of_kind if name != "stylised_facts"),
+        "fd",
+        "kd",
+        *([] if extractor in WITHOUT_CLASSES else ["is"]),
+        "prdc",
+    ]
 
 
 def refuse_too_few(metrics: Sequence[str], n: int, what: str) -> None:
@@ -208,9 +214,9 @@ def refuse_too_few(metrics: Sequence[str], n: int, what: str) -> None:
 
 def refuse_other_kinds(metrics: Sequence[str], kind: str, judged: bool) -> None:
     """Raise ValueError if one of these keys of METRICS is not of this kind of samples, or of data that judges them."""
-    if kind == "strings" and "valid" in metrics and not judged:
-        raise ValueError("this data does not know which strings are valid: leave out valid")
     for name in metrics:
+        if METRICS[name].judged and METRICS[name].of == kind and not judged:
+            raise ValueError(f"this data does not know which {kind} are valid: leave out {name}")
         if METRICS[name].of not in ("", kind):
             raise ValueError(f"{name} is of {METRICS[name].of}, which this data's samples are not: leave it out")
 

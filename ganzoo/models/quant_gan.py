@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from ganzoo.duel import DiscriminatorClass, GeneratorClass, squeezed
+from ganzoo.duel import DiscriminatorClass, GeneratorClass
 from ganzoo.models.r1_gan import R1GAN
 from ganzoo.networks.recurrent import refuse_no_series
 from ganzoo.networks.tcn import TCNDiscriminator, TCNGenerator
@@ -40,8 +37,6 @@ class QuantGAN(R1GAN):
         refuse_no_series(shape, "QuantGAN")
         super().__init__(shape=shape, latent_dim=latent_dim, average_decay=average_decay, **r1_gan)
 
-    def latent(self, n: int) -> Tensor:
-        """[n, length + field - 1, latent_dim]."""
-        steps = self.shape[0] + self.generator.tcn.field - 1
-        z = torch.randn(n, steps, self.latent_dim, device=self.device)
-        return z if self.truncation is None else squeezed(z, self.truncation)
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape[0] + self.generator.tcn.field - 1, self.latent_dim

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.conditional import ConditionalDuel
-from ganzoo.duel import DiscriminatorClass, GeneratorClass, squeezed
+from ganzoo.duel import DiscriminatorClass, GeneratorClass
 from ganzoo.game import Terms
 from ganzoo.losses import cross_entropy
 from ganzoo.networks.recurrent import LabelledSteps, LSTMDiscriminator, LSTMGenerator, refuse_no_series
@@ -86,10 +86,9 @@ class RCGAN(ConditionalDuel):
             return torch.optim.SGD(parameters, lr=self.lr[player], fused=True)
         return super().optimizer(player, parameters)
 
-    def latent(self, n: int) -> Tensor:
-        """[n, length, latent_dim]."""
-        z = torch.randn(n, self.shape[0], self.latent_dim, device=self.device)
-        return z if self.truncation is None else squeezed(z, self.truncation)
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape[0], self.latent_dim
 
     def realness(self, x: Tensor, *label: Tensor) -> Tensor:
         """The mean over steps."""

@@ -125,8 +125,8 @@ class TimeGAN(Duel):
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         if player != "discriminator":
             return super().optimizer(player, parameters)
-        rests = lambda: (self.loss_of_d <= self.threshold).float()  # noqa: E731
-        return SkippingAdam(parameters, rests, lr=self.lr[player], betas=self.betas, fused=True)
+        adam = {"lr": self.lr[player], "betas": self.betas, "fused": True}
+        return SkippingAdam(parameters, lambda: (self.loss_of_d <= self.threshold).float(), **adam)
 
     def latent(self, n: int) -> Tensor:
         return torch.rand(n, *self.shape, device=self.device)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganzoo.networks.conditional import beside_last, one_hot
+from ganzoo.networks.conditional import beside_last
+from ganzoo.one_hot import one_hot
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]
 DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]

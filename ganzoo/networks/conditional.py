@@ -13,13 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
+from ganzoo.one_hot import one_hot
+
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]
 DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]
-
-
-def one_hot(label: Tensor, classes: int) -> Tensor:
-    """[N] -> float32 [N, classes]. Unlike torch's own it asks for no value on the host."""
-    return (label[:, None] == torch.arange(classes, device=label.device)).float()
 
 
 class LabelledGenerator(nn.Module):

@@ -4,6 +4,8 @@ as the concrete distribution Maddison, Mnih, Teh 2016, https://arxiv.org/abs/161
 import torch
 from torch import Tensor, nn
 
+from ganzoo.one_hot import one_hot
+
 
 class GumbelSoftmax(nn.Module):
     """Relaxed choices y = softmax((h + g) / tau) (arXiv:1611.01144, eq. 2) of symbols with the probabilities softmax(h), where
@@ -59,5 +61,5 @@ def gumbel(like: Tensor) -> Tensor:
 
 
 def chosen(scores: Tensor) -> Tensor:
-    """One-hot at the largest: [..., V] -> float32 [..., V]. Unlike torch's own it asks for no value on the host."""
-    return (scores.argmax(-1, keepdim=True) == torch.arange(scores.shape[-1], device=scores.device)).float()
+    """One-hot at the largest: [..., V] -> float32 [..., V]."""
+    return one_hot(scores.argmax(-1), scores.shape[-1])

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.conditional import one_hot
+from ganzoo.one_hot import one_hot
 
 
 class StackedGRU(nn.Module):
@@ -60,29 +60,48 @@ class StackedGRU(nn.Module):
         return torch.lerp(torch.tanh(given_new + reset * past_new), state, update)
 
 
+class LSTMCell(nn.Module):
+    """A step of long short-term memory in plain products: compiled or not, it can be differentiated as often as penalties
+    need, which cuDNN's cannot.
+
+    i, f, o = sigmoid, g = tanh of W x + U h + b; c <- f c + i g; h <- o tanh(c). The bias of f starts at 1: what is not yet
+    known to be useless is remembered (Jozefowicz et al. 2015).
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(inputs, 4 * width)
+        self.stay = nn.Linear(width, 4 * width, bias=False)
+        with torch.no_grad():
+            self.enter.bias[width : 2 * width] += 1.0
+
+    def forward(self, entering: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """`enter(x)` [N, 4 width] and the state, [N, width] each -> the state."""
+        i, f, g, o = (entering + self.stay(h)).chunk(4, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+
 class LSTM(nn.Module):
-    """One layer of `nn.LSTM` (Hochreiter and Schmidhuber 1997): [N, length, inputs] -> [N, length, hidden]; it begins by
-    forgetting little, by a bias of 1."""
+    """One layer of `nn.LSTM` (Hochreiter and Schmidhuber 1997): [N, length, inputs] -> [N, length, hidden]. Weights begin as
+    TensorFlow's do: Glorot's, no bias but that of f."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
         self.hidden = hidden
-        self.first = nn.Linear(inputs, 4 * hidden)  # gates f, i and o, and the candidate
-        self.past = nn.Linear(hidden, 4 * hidden, bias=False)
-        nn.init.xavier_uniform_(self.first.weight)
-        nn.init.xavier_uniform_(self.past.weight)
-        opened(nn.init.zeros_(self.first.bias), hidden)
+        self.cell = LSTMCell(inputs, hidden)
+        nn.init.xavier_uniform_(self.cell.enter.weight)
+        nn.init.xavier_uniform_(self.cell.stay.weight)
+        with torch.no_grad():
+            self.cell.enter.bias.copy_(torch.arange(4 * hidden) // hidden == 1)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            state = cell = x.new_zeros(x.shape[0], self.hidden, dtype=torch.float32)
+            h = c = x.new_zeros(x.shape[0], self.hidden, dtype=torch.float32)
             states = []
-            for given in self.first(x.float()).unbind(1):
-                gates, new = (given + self.past(state)).split([3 * self.hidden, self.hidden], dim=1)
-                forget, enter, leave = torch.sigmoid(gates).chunk(3, dim=1)
-                cell = forget * cell + enter * torch.tanh(new)
-                state = leave * torch.tanh(cell)
-                states.append(state)
+            for entering in self.cell.enter(x.float()).unbind(1):
+                h, c = self.cell(entering, h, c)
+                states.append(h)
             return torch.stack(states, dim=1)
 
 

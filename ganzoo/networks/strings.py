@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.networks.gumbel import GumbelSoftmax
 from ganzoo.networks.mlp import perceptron
+from ganzoo.networks.recurrent import LSTMCell
 
 ChoiceClass = Callable[[], GumbelSoftmax]  # of symbols by their scores: [..., V] -> [..., V]
 
@@ -33,28 +34,6 @@ class StringGenerator(nn.Module):
     def anneal(self, step: int) -> None:
         """Set, in place, what follows a schedule, for round `step`."""
         self.choice.anneal(step)
-
-
-class LSTMCell(nn.Module):
-    """A step of long short-term memory in plain products: compiled or not, it can be differentiated as often as penalties
-    need, which cuDNN's cannot.
-
-    i, f, o = sigmoid, g = tanh of W x + U h + b; c <- f c + i g; h <- o tanh(c). The bias of f starts at 1: what is not yet
-    known to be useless is remembered (Jozefowicz et al. 2015).
-    """
-
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
-        self.enter = nn.Linear(inputs, 4 * width)
-        self.stay = nn.Linear(width, 4 * width, bias=False)
-        with torch.no_grad():
-            self.enter.bias[width : 2 * width] += 1.0
-
-    def forward(self, entering: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """`enter(x)` [N, 4 width] and the state, [N, width] each -> the state."""
-        i, f, g, o = (entering + self.stay(h)).chunk(4, dim=1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
 
 
 class LSTMStringGenerator(StringGenerator):

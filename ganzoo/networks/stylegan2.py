@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.conditional import ProjectionDiscriminator, one_hot
+from ganzoo.networks.conditional import ProjectionDiscriminator
 from ganzoo.networks.equalised import EqualisedConv2d, EqualisedLinear, MinibatchStddev, activated, pixel_norm
 from ganzoo.networks.filters import SmoothDownsampling, SmoothUpsampling, boxed
 from ganzoo.networks.layers import square_size
+from ganzoo.one_hot import one_hot
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
 
