@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from conftest import TINY, fp16, of_digits, trainer
@@ -333,12 +334,16 @@ def test_refuses_what_a_checkpoint_cannot_hold():
         ganzoo.GAN(shape=TINY, lr=torch.tensor(1.0))
     with pytest.raises(ValueError, match="cannot be written"):
         ganzoo.GAN(shape=TINY, generator=lambda latent_dim, shape: ganzoo.MLPGenerator(latent_dim, shape))
+    for no_recipe in (partial(lambda shape: ganzoo.MLPDiscriminator(shape)), partial(ganzoo.MLPDiscriminator, TINY)):
+        with pytest.raises(ValueError, match="cannot be written"):
+            recipe(no_recipe)
 
 
 def test_recipes_are_json():
     made = recipe({"a": partial(ganzoo.MLPGenerator, width=3), "b": (1, 2.0, None), "c": ganzoo.MLPDiscriminator})
     assert made["a"] == {"class_path": "ganzoo.networks.mlp.MLPGenerator", "init_args": {"width": 3}}
     assert json.loads(json.dumps(made)) == made
+    assert [type(recipe(number)) for number in (np.float64(0.1), True, 3, 0.5, "x")] == [float, bool, int, float, str]
 
 
 def test_reloads_networks_given_as_partials(fit, tmp_path):
