@@ -43,7 +43,7 @@ class Duel(Game):
             falling linearly, it reaches zero (`InstanceNoise`); None for no noise.
         historical_averaging: weight of ||theta - 1/t sum_i theta_i||^2 in both players' losses (`HistoricalAverage`).
         augment: class of what changes the images that the discriminator sees (`DiffAugment`, `AdaptiveAugment`); None for
-            nothing. Noise comes after it, so that no pixel is without, in holes neither, and all have the same.
+            nothing. Noise comes after it, so that all pixels have the same, in holes too.
         lecam: weight of LeCam's regularisation in the discriminator's loss (`LeCam`).
         init_from: a checkpoint, or exported weights, of another run: a new one begins with all weights that fit
             (`ganzoo.transfer`). Reloading does not need it.

@@ -91,7 +91,7 @@ class Game(Remembering, L.LightningModule):
         """In place, after the player's weights have moved: weight clipping, controllers."""
 
     def after_round(self) -> None:
-        """In place, after the last turn: weight averages, and what the next round has of a schedule."""
+        """In place, after the last turn: weight averages, and schedules, for the next round."""
 
     @property
     def averaged(self) -> bool:
@@ -99,7 +99,7 @@ class Game(Remembering, L.LightningModule):
         return False
 
     def held_out_terms(self, *batch: Tensor) -> Terms:
-        """What else than losses held-out data is to tell: numbers whose mean is logged, as val/NAME and test/NAME."""
+        """What held-out data tell beside the losses: numbers whose mean is logged, as val/NAME and test/NAME."""
         return {}
 
     def sample(self, n: int) -> Tensor:
