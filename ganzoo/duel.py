@@ -51,7 +51,7 @@ class Duel(Game):
 
     Raises:
         ValueError: augmentation of anything but images; LeCam, or augmentation that adapts itself, where the discriminator has
-            no logit for each sample; more layers to freeze than there are.
+            no logit for each sample; more layers to freeze than there are; discriminator_steps below 1.
     """
 
     default_generator: GeneratorClass = DCGANGenerator
@@ -82,6 +82,8 @@ class Duel(Game):
         **game: Any,
     ) -> None:
         super().__init__(shape=shape, **game)
+        if discriminator_steps < 1:
+            raise ValueError(f"discriminator_steps must be at least 1, not {discriminator_steps}")
         self.latent_dim = latent_dim
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)

@@ -247,6 +247,8 @@ class Game(Remembering, L.LightningModule):
         self.scalers = loss_scalers(self.trainer.precision_plugin, self.players(), self.trainer.strategy.root_device)
 
     def on_fit_start(self) -> None:
+        if self.trainer.log_every_n_steps < 1:  # type: ignore[attr-defined]
+            raise ValueError("terms are read when they are logged: give --trainer.log_every_n_steps 1 or more")
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
         data = getattr(self.trainer, "datamodule", None)

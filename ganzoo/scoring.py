@@ -115,8 +115,8 @@ def of_folders(real: str, fake: str, names: list[str], by: Extractor) -> list[St
 
 
 def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
-    if given.n < 1:
-        raise ValueError("--n must be at least 1")
+    if given.n < 1 or given.seed < 0:
+        raise ValueError("--n must be at least 1 and --seed at least 0")
     checkpoint = read(given.checkpoint)
     game = game_of(checkpoint)
     others = [name for name in names if name != "ppl"]

@@ -43,6 +43,8 @@ def translate_command(arguments: list[str]) -> None:
     given = parser().parse_args(arguments)
     if given.tile is not None and given.tile < 0:
         raise ValueError("--tile is a number of pixels, or 0 for whole images")
+    if given.seed < 0:
+        raise ValueError("--seed must be at least 0")
     game = load(given.checkpoint)
     if not isinstance(game, Translator):
         raise ValueError(f"{type(game).__name__} makes images of noise, not of images: ganzoo sample draws them")

@@ -197,6 +197,7 @@ def test_mistakes_are_one_line(checkpoint, fit, tmp_path, capsys):
     assert "would be written over by what is made of them" in refused(*good, str(tmp_path), str(tmp_path))
     assert "--device gpu cannot be used (" in refused(*good, image, out, "--device", "gpu")
     assert "--tile is" in refused(*good, image, out, "--tile", "-1")
+    assert "--seed must be" in refused(*good, image, out, "--seed", "-1")
 
 
 def test_names_keep_their_ending_where_they_must():
