@@ -43,7 +43,7 @@ class Duel(Game):
             falling linearly, it reaches zero (`InstanceNoise`); None for no noise.
         historical_averaging: weight of ||theta - 1/t sum_i theta_i||^2 in both players' losses (`HistoricalAverage`).
         augment: class of what changes the images that the discriminator sees (`DiffAugment`, `AdaptiveAugment`); None for
-            nothing. Noise comes after it, so that no pixel is without, in holes neither, and all have the same.
+            nothing. Noise comes after it, so that all pixels have the same, in holes too.
         lecam: weight of LeCam's regularisation in the discriminator's loss (`LeCam`).
         init_from: a checkpoint, or exported weights, of another run: a new one begins with all weights that fit
             (`ganzoo.transfer`). Reloading does not need it.
@@ -51,7 +51,7 @@ class Duel(Game):
 
     Raises:
         ValueError: augmentation of anything but images; LeCam, or augmentation that adapts itself, where the discriminator has
-            no logit for each sample; more layers to freeze than there are.
+            no logit for each sample; more layers to freeze than there are; discriminator_steps below 1.
     """
 
     default_generator: GeneratorClass = DCGANGenerator
@@ -82,6 +82,8 @@ class Duel(Game):
         **game: Any,
     ) -> None:
         super().__init__(shape=shape, **game)
+        if discriminator_steps < 1:
+            raise ValueError(f"discriminator_steps must be at least 1, not {discriminator_steps}")
         self.latent_dim = latent_dim
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)

@@ -193,13 +193,14 @@ def evaluate(
 ) -> list[Stamped]:
     """Scores of n samples of a game; of an image-to-image game, of its translations of the data's first n sources.
 
-    Raises:
-        ValueError: samples that the extractor does not take, or of another shape than the real ones where that matters.
-
     Args:
         source: hash of the checkpoint that the game comes from, or "training".
         step: the round that it has reached.
         seconds: of training until then.
+
+    Raises:
+        ValueError: samples that the extractor does not take, or of another shape than the real ones where that matters.
+        Diverged: samples that are not finite.
     """
     of = origin(type(game).__name__, source, evaluator.extractor.device, step, game.images_seen, seconds)
     evaluator.extractor.fitted(game.shape)

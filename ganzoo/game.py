@@ -12,9 +12,9 @@ import lightning as L
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
+from torch.nn.utils.rnn import pad_sequence
 
 from ganzoo.compiling import Compile, played
 from ganzoo.optimizers import Optimizers, learn
@@ -57,13 +57,13 @@ class Game(Remembering, L.LightningModule):
         self.seed: int | None = None
         self.noise = 0  # raised by one each time that the run goes back for NaN or infinity
         self.images_seen = 0
-        self._over = True  # whether what begins is no unfinished run that goes on
+        self._goes_on = False  # whether what begins is a run that was stopped before its end
         self.playing = False  # whether a round is under way
         self.scalers: dict[str, LossScaler] = {}  # each player's, in fp16
         self.terms: Terms = {}  # of the latest turn of each kind, on the device
         self.measured: dict[str, float] = {}  # what was last logged
-        self._unread: dict[tuple[str, ...], list[Tensor]] = {}  # all terms [terms] of each round since then, by their names
-        self._reported = (0, 0.0)  # images seen and time of that report
+        self._unread: list[tuple[tuple[str, ...], Tensor]] = []  # each round's terms since then: names and values [terms]
+        self._reported = (0, 0.0)  # images seen and time of that report, or of the run's beginning
         self.save_hyperparameters(recipe_of(type(self), self.given()), logger=False)
 
     # --- what a variant says ---
@@ -91,7 +91,7 @@ class Game(Remembering, L.LightningModule):
         """In place, after the player's weights have moved: weight clipping, controllers."""
 
     def after_round(self) -> None:
-        """In place, after the last turn: weight averages, and what the next round has of a schedule."""
+        """In place, after the last turn: weight averages, and schedules, for the next round."""
 
     @property
     def averaged(self) -> bool:
@@ -99,7 +99,7 @@ class Game(Remembering, L.LightningModule):
         return False
 
     def held_out_terms(self, *batch: Tensor) -> Terms:
-        """What else than losses held-out data is to tell: numbers whose mean is logged, as val/NAME and test/NAME."""
+        """What held-out data tell beside the losses: numbers whose mean is logged, as val/NAME and test/NAME."""
         return {}
 
     def sample(self, n: int) -> Tensor:
@@ -146,7 +146,7 @@ class Game(Remembering, L.LightningModule):
             self.after_turn(player)
             self.terms |= {f"{player}/{name}": term for name, term in terms.items()}
         self.after_round()
-        self._unread.setdefault(tuple(self.terms), []).append(torch.stack(list(self.terms.values())))
+        self._unread.append((tuple(self.terms), torch.stack(list(self.terms.values()))))
 
     def move(self, player: str, loss: Loss, batch: Batch) -> tuple[Terms, list[Tensor | None]]:
         """The unit of work, tensors in and tensors out: the loss and its gradient for the player's own weights only.
@@ -206,12 +206,11 @@ class Game(Remembering, L.LightningModule):
         Raises:
             Diverged: NaN or infinity since the last report.
         """
-        values = self._read()
-        seen, then = self._reported
-        self._reported = (self.images_seen, time.perf_counter())
-        self.measured = dict(zip(self.terms, values, strict=True)) | {"images_seen": float(self.images_seen)}
-        if then:
-            self.measured["images_per_second"] = (self.images_seen - seen) / (self._reported[1] - then)
+        terms = self._read()
+        (seen, then), now = self._reported, time.perf_counter()
+        self._reported = (self.images_seen, now)
+        speed = (self.images_seen - seen) / (now - then)
+        self.measured = terms | {"images_seen": float(self.images_seen), "images_per_second": speed}
         for logger in self.trainer.loggers:
             logger.log_metrics(self.measured, step=self.global_step)
 
@@ -220,26 +219,27 @@ class Game(Remembering, L.LightningModule):
         if self._unread:
             self._read()
 
-    def _read(self) -> list[float]:
+    def _read(self) -> dict[str, float]:
         """The latest terms, means over devices, on the host; those of all rounds since the last time must be finite."""
-        rounds = [F.pad(torch.stack(part), (0, len(self.terms) - len(names))) for names, part in self._unread.items()]
-        terms = self.trainer.strategy.reduce(torch.cat(rounds).float(), reduce_op="mean")  # [rounds, terms]
-        self._unread = {}
+        names, rounds = zip(*self._unread, strict=True)
+        self._unread = []
+        padded = pad_sequence(list(rounds), batch_first=True).float()  # [rounds, most terms]: stages differ in theirs
+        terms = self.trainer.strategy.reduce(padded, reduce_op="mean")
         bad = (~terms.isfinite()).flatten()
         first = torch.where(bad.any(), bad.int().argmax(), -1)
         weights = torch.stack([get_total_norm(weights) for weights in self._weights.values()])
         *values, at, last = torch.cat([terms[-1], first[None], weights.sum()[None]]).tolist()
         if at >= 0:
-            ago, term = divmod(int(at), len(self.terms))
-            player, _, name = [*self.terms][term].partition("/")
-            step = self.global_step - len(terms) + ago + 1
-            raise Diverged(f"round {step:,}: the {player}'s {name} is {terms[ago, term].item()}", everywhere=True)
+            which, term = divmod(int(at), terms.shape[1])
+            player, _, name = names[which][term].partition("/")
+            step = self.global_step - len(terms) + which + 1
+            raise Diverged(f"round {step:,}: the {player}'s {name} is {terms[which, term].item()}", everywhere=True)
         if not math.isfinite(last):
             worst = next(
                 player for player, norm in zip(self._weights, weights.tolist(), strict=True) if not math.isfinite(norm)
             )
             raise Diverged(f"round {self.global_step:,}: the {worst}'s weights are not finite", everywhere=True)
-        return values
+        return dict(zip(names[-1], values, strict=False))
 
     # --- the state of a run ---
 
@@ -247,13 +247,15 @@ class Game(Remembering, L.LightningModule):
         self.scalers = loss_scalers(self.trainer.precision_plugin, self.players(), self.trainer.strategy.root_device)
 
     def on_fit_start(self) -> None:
+        if self.trainer.log_every_n_steps < 1:  # type: ignore[attr-defined]
+            raise ValueError("terms are read when they are logged: give --trainer.log_every_n_steps 1 or more")
         if self.seed is None:
             self.seed = self.trainer.strategy.broadcast(torch.initial_seed())
         data = getattr(self.trainer, "datamodule", None)
         if data is not None and hasattr(data, "units"):  # a ganzoo DataModule
             self.units = data.units()
         self._play = played(self.move, self._how, self.device)
-        self.terms, self._unread = {}, {}
+        self.terms, self._unread = {}, []
         self.playing = False
         self._reported = (self.images_seen, time.perf_counter())
 
@@ -261,7 +263,7 @@ class Game(Remembering, L.LightningModule):
         del self._play  # a compiled function cannot be copied or pickled
 
     def on_train_start(self) -> None:
-        if self._over and self.rate(self.global_step) == 0:
+        if not self._goes_on and self.rate(self.global_step) == 0:
             raise ValueError(
                 f"the learning rate has fallen to zero by round {self.global_step}: to train on, give --model.decay another end"
             )
@@ -281,7 +283,7 @@ class Game(Remembering, L.LightningModule):
         refuse_misfit(checkpoint, self, dict(self.hparams))
         self.seed, self.images_seen = checkpoint["game"]["seed"], checkpoint["game"]["images_seen"]
         self.noise += checkpoint["game"].get("noise", 0)
-        self._over = checkpoint["game"].get("max_steps") in (None, checkpoint["global_step"])
+        self._goes_on = checkpoint["game"].get("max_steps") not in (None, checkpoint["global_step"])
         self.units = checkpoint["game"].get("units")
         scales = checkpoint["game"].get("scales", {})
         for player in self.scalers.keys() & scales.keys():  # a run may go on in another precision

@@ -107,7 +107,7 @@ class ImageToImage(SourceMemory, Game):
 
     @property
     def multiple(self) -> int:
-        """Of which the sides of an image to be translated must be multiples."""
+        """What the sides of an image to be translated must be multiples of."""
         return getattr(self.translator, "multiple", max(self.shape[1:]))
 
     def translate(self, source: Tensor) -> Tensor:

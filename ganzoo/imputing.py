@@ -9,6 +9,7 @@ import torch
 
 from ganzoo.data.cells import Cells, read_cells, refuse_absent
 from ganzoo.data.columns import Column, decoded, encoded, is_missing
+from ganzoo.devices import device_called
 from ganzoo.game import Game, draw_from
 from ganzoo.imputation import Imputer
 from ganzoo.loading import load
@@ -35,7 +36,7 @@ def impute_command(arguments: list[str]) -> None:
     if game.units is None:
         raise ValueError(f"{given.checkpoint} does not say what its columns are: train with --data Table")
     columns = [Column.read(column) for column in game.units["columns"]]
-    game.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device))
+    game.to(device_called(given.device))
     cells = read_cells(source)
     for draw in range(given.draws):
         draw_from(game.device, given.seed, draw)
@@ -66,8 +67,9 @@ def refuse_misfits(given: argparse.Namespace, source: Path, out: Path) -> None:
     for path in (source, out):
         if path.suffix.lower() not in ENDINGS:
             raise ValueError(f"{path} is neither .csv nor .parquet")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise ValueError(f"{out} would be written over what it is made of: choose another OUT")
+    for path in {named(out, draw, given.draws) for draw in range(given.draws)}:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise ValueError(f"{path} would be written over what it is made of: choose another OUT")
 
 
 def named(out: Path, draw: int, draws: int) -> Path:

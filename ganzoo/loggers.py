@@ -54,7 +54,7 @@ class Wandb(WandbLogger):
     def __init__(
         self, save_dir: str = ".", project: str = "ganzoo", artifacts: bool = True, resume: str | None = "allow", **wandb: Any
     ) -> None:
-        # Named, because the command line gives all that it knows of: None, if it is not asked for another.
+        # Arguments of our own: the command line passes all that it knows of, and would pass the parent's defaults.
         super().__init__(save_dir=save_dir, project=project, resume=resume, **wandb)
         self.artifacts = artifacts
         self._game: Any = None  # whose images are counted

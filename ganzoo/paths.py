@@ -15,7 +15,7 @@ from ganzoo.precision import tf32
 from ganzoo.progress import progress
 from ganzoo.walks import Space
 
-PAIRS = 32  # of images measured at once, and that depend on it
+PAIRS = 32  # of images made and measured at once; their noise depends on it
 
 
 @tf32(False)

@@ -30,7 +30,7 @@ def picture(
 
     Args:
         samples: images [N, 1 or 3, H, W] in [-1, 1], points [N, 1] or [N, 2], series [N, length, features] or strings.
-        real: as many-sided real samples, to be compared with; images ignore it.
+        real: real samples of the same kind, to be compared with; images ignore it.
         columns: images in a row; as many as make the grid square if None.
         units: what samples mean that are neither images nor points (`ganzoo.tables`).
         valid: which strings are, bool [N], if that is known.

@@ -22,8 +22,9 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 class LossScaler(GradScaler):
-    """fp16's loss scale. Its smallest number is 6e-8: a loss times its scale has gradients that are not lost, which are then
-    divided by it. The scale begins at 65,536; gradients that are not finite halve it, 2,000 finite ones in a row double it.
+    """fp16's loss scale. Gradients below 6e-8, fp16's smallest number, would be lost: they are taken of the loss times the
+    scale, and then divided by it. It begins at 65,536; gradients that are not finite halve it, 2,000 finite ones in a row
+    double it.
     """
 
     def __init__(self, device: torch.device) -> None:

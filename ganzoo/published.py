@@ -68,7 +68,9 @@ def plain(path: Path) -> dict[str, State]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ValueError(f"{path} holds code: ganzoo import --help says how to make a file of plain weights") from error
-    except (RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # RuntimeError, EOFError, IndexError, struct.error ...: the bytes choose
         raise ValueError(f"{path} is no file of torch.save, or damaged") from error
     states = content if isinstance(content, dict) and "G_ema" in content else {"G_ema": content}
     if not all(isinstance(state, Mapping) and all(isinstance(x, Tensor) for x in state.values()) for state in states.values()):

@@ -42,19 +42,25 @@ def recipe_of(kind: type[nn.Module], arguments: dict[str, Any]) -> dict[str, Any
 def recipe(value: Any) -> Any:
     """One argument; a class, or a partial of one, becomes its import path and arguments."""
     if isinstance(value, partial):
-        # jsonargparse's partials call an instantiator with the class; plain ones call the class itself.
-        kind = next(part for part in (*value.args, value.func) if isinstance(part, type))
-        return recipe(kind) | {"init_args": {name: recipe(part) for name, part in value.keywords.items()}}
+        # Plain partials call the class itself; jsonargparse's call an instantiator, which is given the class last.
+        positional = [value.func, *value.args]
+        kind = positional.pop()
+        if isinstance(kind, type) and not any(isinstance(part, type) for part in positional):
+            return recipe(kind) | {"init_args": {name: recipe(part) for name, part in value.keywords.items()}}
     if isinstance(value, type):
         return {"class_path": f"{value.__module__}.{value.__qualname__}"}
     if isinstance(value, list | tuple):
         return [recipe(part) for part in value]
     if isinstance(value, dict):
         return {name: recipe(part) for name, part in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
+    if value is None:
+        return None
+    for plain in (bool, int, float, str):
+        if isinstance(value, plain):
+            return plain(value)  # np.float64 is a float too, but its pickle is not one of plain values
     raise ValueError(
-        f"{value!r} cannot be written into a checkpoint: give a number, a string, a class, or functools.partial of a class"
+        f"{value!r} cannot be written into a checkpoint: give a number, a string, a class, or functools.partial of a class and"
+        " its keyword arguments"
     )
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,10 +49,9 @@ class Record(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         row = {"step": step} | {name: getattr(value, "item", lambda value=value: value)() for name, value in metrics.items()}
-        new = [name for name in row if name not in self._columns]
-        if new or not self.path.is_file():  # which somebody may have taken away
+        if not row.keys() <= set(self._columns) or not self.path.is_file():  # which somebody may have taken away
             rows = self.rows()
-            self._columns += new
+            self._know(row)
             self._write(rows)
         with self.path.open("a", newline="") as file:
             self._to(file).writerow(row)
@@ -63,7 +62,7 @@ class Record(Logger):
             return []
         lines = self.path.read_text().split("\n")[:-1]
         header, *rows = csv.reader(lines) if lines else [[]]
-        self._columns += [name for name in header if name not in self._columns]
+        self._know(header)
         return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
 
     def numbers(self) -> list[dict[str, float]]:
@@ -74,6 +73,10 @@ class Record(Logger):
         """Forget all other rows."""
         if self.path.is_file():
             self._write(list(filter(wanted, self.rows())))
+
+    def _know(self, names: Iterable[str]) -> None:
+        """Give each name that has none a column of its own."""
+        self._columns = list(dict.fromkeys([*self._columns, *names]))
 
     def _write(self, rows: list[Row]) -> None:
         text = io.StringIO(newline="")

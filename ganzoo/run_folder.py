@@ -36,7 +36,7 @@ class RunFolder:
         """The folder, unless another process is at work in it."""
         try:
             hold = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except PermissionError:  # somebody else's
+        except (PermissionError, FileNotFoundError):  # somebody else's, or its last holder has taken it away
             return None
         try:
             # Not flock, which a DataLoader's worker would inherit, and hold a little longer than the process that was killed.

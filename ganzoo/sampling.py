@@ -77,7 +77,7 @@ def sample_parser() -> argparse.ArgumentParser:
         type=float,
         nargs="+",
         default=[],
-        help="the largest value of the Gaussian noise, such as 0.5, or the part of their distance from the mean that w keep "
+        help="the largest value of the Gaussian noise, such as 0.5, or the share of its distance from the mean that w keeps "
         "(StyleGAN): better samples, less varied; several values: a row for each",
     )
     parser.add_argument(
@@ -134,7 +134,8 @@ def samples(game: Game, given: argparse.Namespace, out: Path) -> str:
 
 def save(images: Tensor, out: Path, columns: int | None = None, units: Units | None = None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    picture(natural(images, units), columns=columns, units=units).save(out)
+    with replacing(out) as file:
+        picture(natural(images, units), columns=columns, units=units).save(file, "png")
 
 
 def walk(game: Game, given: argparse.Namespace, out: Path) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
-import torch
 import yaml
 from rich.console import Console
 from rich.table import Table
 
 from ganzoo.data.base import DataModule
 from ganzoo.data.native import FileImages
+from ganzoo.devices import device_called
 from ganzoo.duel import truncated
 from ganzoo.evaluation import Evaluator, evaluate, origin, split_of, table
 from ganzoo.explain import Parser
@@ -105,8 +105,8 @@ def data_of(config: Path) -> dict[str, Any]:
 
 
 def chosen(given: Any) -> Extractor:
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
-    return extractor(given.extractor, given.weights).to(torch.device(device), given.precision)
+    device = device_called(given.device)  # before weights are downloaded
+    return extractor(given.extractor, given.weights).to(device, given.precision)
 
 
 def of_folders(real: str, fake: str, names: list[str], by: Extractor) -> list[Stamped]:
@@ -115,8 +115,8 @@ def of_folders(real: str, fake: str, names: list[str], by: Extractor) -> list[St
 
 
 def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
-    if given.n < 1:
-        raise ValueError("--n must be at least 1")
+    if given.n < 1 or given.seed < 0:
+        raise ValueError("--n must be at least 1 and --seed at least 0")
     checkpoint = read(given.checkpoint)
     game = game_of(checkpoint)
     others = [name for name in names if name != "ppl"]

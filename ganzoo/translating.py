@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -21,6 +22,7 @@ from ganzoo.data.cache import replacing
 from ganzoo.data.decode import MAX_PIXELS
 from ganzoo.data.derived import grey
 from ganzoo.data.files import SUFFIXES, Files
+from ganzoo.devices import device_called
 from ganzoo.game import draw_from
 from ganzoo.loading import load
 from ganzoo.progress import progress
@@ -41,10 +43,12 @@ def translate_command(arguments: list[str]) -> None:
     given = parser().parse_args(arguments)
     if given.tile is not None and given.tile < 0:
         raise ValueError("--tile is a number of pixels, or 0 for whole images")
+    if given.seed < 0:
+        raise ValueError("--seed must be at least 0")
     game = load(given.checkpoint)
     if not isinstance(game, Translator):
         raise ValueError(f"{type(game).__name__} makes images of noise, not of images: ganzoo sample draws them")
-    game.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device))
+    game.to(device_called(given.device))
     of = partial(translated, game, tile=given.tile, seed=given.seed)
     source, out = Path(given.source).expanduser(), Path(given.out).expanduser()
     if source.is_file() and source.suffix.lower() != ".zip":
@@ -91,10 +95,14 @@ def one_file(source: Path, out: Path, of: Callable[["Picture"], "Picture"]) -> N
 
 
 def many(files: Files, out: Path, of: Callable[["Picture"], "Picture"]) -> None:
-    """Raises ValueError if no image can be read."""
+    """Raises ValueError if no image can be read, or one would be written over."""
     if out.is_file() or out.suffix.lower() in SUFFIXES:
         raise ValueError(f"{out} is no folder, which many images need")
-    names = [name for name in files.stamps]
+    names = list(files.stamps)
+    written = written_as(names)
+    source = files.root.resolve() / files.prefix
+    if {source / name for name in names} & {out.resolve() / name for name in written.values()}:
+        raise ValueError(f"images in {source} would be written over by what is made of them: choose another OUT")
     unreadable = 0
     with files.reader() as read:
         for index in bar(f"{len(names):,} images", range(len(names))):
@@ -104,18 +112,18 @@ def many(files: Files, out: Path, of: Callable[["Picture"], "Picture"]) -> None:
                 unreadable += 1
                 print(f"{names[index]} cannot be read ({reason(error)}): skipped", file=sys.stderr)
                 continue
-            of(picture).save(out / written_as(names[index], names))
+            of(picture).save(out / written[names[index]])
     if unreadable == len(names):
         raise ValueError(f"none of the {len(names):,} images in {files.root} can be read")
     skipped = f", {unreadable:,} skipped" if unreadable else ""
     print(f"{len(names) - unreadable:,} images translated{skipped}: {out}", file=sys.stderr)
 
 
-def written_as(name: str, names: Iterable[str]) -> str:
-    """As .png; its old ending stays where another file differs in nothing else."""
-    stem = name.rpartition(".")[0]
-    alone = sum(other.rpartition(".")[0].lower() == stem.lower() for other in names) == 1
-    return f"{stem if alone else name}.png"
+def written_as(names: Sequence[str]) -> dict[str, str]:
+    """Each name as .png; its old ending stays where another file differs in nothing else."""
+    stems = {name: name.rpartition(".")[0] for name in names}
+    count = Counter(stem.lower() for stem in stems.values())
+    return {name: f"{stem if count[stem.lower()] == 1 else name}.png" for name, stem in stems.items()}
 
 
 def reason(error: Exception) -> str:
@@ -179,9 +187,9 @@ def opened(data: bytes) -> Picture:
             if image.mode == "F" or values.min() < 0 or values.max() > 65535:
                 raise ValueError("pixels of 32 bits, whose white is not known")
             return Picture(torch.from_numpy(values / 32767.5 - 1).float()[None, None], levels=65535)
-        grey = image.mode in ("1", "L", "LA", "La")
+        is_grey = image.mode in ("1", "L", "LA", "La")
         transparent = image.has_transparency_data
-        plain = image.convert(("LA" if grey else "RGBA") if transparent else ("L" if grey else "RGB"))
+        plain = image.convert(("LA" if is_grey else "RGBA") if transparent else ("L" if is_grey else "RGB"))
         pixels = torch.from_numpy(np.array(plain)).float().reshape(image.height, image.width, -1).permute(2, 0, 1)[None] / 255
         return Picture((pixels[:, :-1] if transparent else pixels) * 2 - 1, pixels[:, -1:] if transparent else None)
 

@@ -38,7 +38,7 @@ def spherical(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def across(u: Tensor) -> Tensor:
-    """Something perpendicular to each direction [..., d]: of the axes, the one that it has least of."""
+    """What is perpendicular to each direction [..., d] of the axis that it has least of."""
     axis = F.one_hot(u.abs().argmin(-1), u.shape[-1]).to(u)
     return axis - (axis * u).sum(-1, keepdim=True) * u
 

@@ -208,6 +208,8 @@ def test_list_names_every_variant(capsys, monkeypatch):
         ([*DIGITS, "--model", "WGAN", "--model.betas", "[0, 1]"], "WGAN has no option betas"),
         ([*DIGITS, "--data.size", "30"], "cannot do 30 x 30 images: set --data.size to 28 or 32"),
         ([*DIGITS, "--trainer.max_epochs", "3"], "rounds, not epochs: give --trainer.max_steps"),
+        ([*DIGITS, "--trainer.log_every_n_steps", "0"], "give --trainer.log_every_n_steps 1 or more"),
+        ([*DIGITS, "--model.discriminator_steps", "0"], "discriminator_steps must be at least 1, not 0"),
         ([*DIGITS, "--ckpt_path", "nope.ckpt"], "nope.ckpt"),
         (["fit", "--model", "DCGAN", "--data", "MNIST", "--data.root", "no", "--data.download", "false"], "no/MNIST/raw"),
         (["fit", "--config", "wgan_celeba.yaml", "--data.root", "no"], "no"),

@@ -37,6 +37,7 @@ def folder(tmp_path_factory):
         if i % 4 == 0:
             rows[-1][1 + i % 3] = ["", "NA", "?"][i % 3]
     write(folder / "table.csv", rows)
+    write(folder / "table-2.csv", rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("GANZOO_CACHE", str(folder / "cache"))
@@ -162,6 +163,7 @@ def test_what_cannot_be_filled_is_said_in_one_line(folder, tmp_path, capsys, row
     "source, out, more, says",
     [
         ("table.csv", "table.csv", [], "would be written over"),
+        ("table-2.csv", "table.csv", ["--draws", "2"], "table-2.csv would be written over"),
         ("table.csv", "out.xlsx", [], "neither .csv nor .parquet"),
         ("none.csv", "out.csv", [], "no table at"),
         ("table.csv", "out.csv", ["--draws", "0"], "--draws must be at least 1"),

@@ -9,7 +9,7 @@ from test_stylegan2 import by_its_own_weights, filtered
 
 import ganzoo
 from ganzoo.__main__ import main
-from ganzoo.published import stylegan2_of
+from ganzoo.published import plain, stylegan2_of
 
 CHANNELS = {4: 8, 8: 8, 16: 4}  # channel_base 64, channel_max 8
 
@@ -118,6 +118,15 @@ def test_a_discriminator_alone_is_not_asked_for(tmp_path, capsys):
 class Code:
     def __reduce__(self):
         return (print, ("ran",))
+
+
+@pytest.mark.parametrize("content", [b"J\x12\x84", b"R\xff\xf4", b"PK\3\4 torn", b""])
+def test_what_torch_did_not_save_is_refused(content, tmp_path):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.pt is no file of torch\.save, or damaged"):
+        plain(tmp_path / "x.pt")
+    with pytest.raises(FileNotFoundError):
+        plain(tmp_path / "nothing.pt")
 
 
 @pytest.mark.parametrize(

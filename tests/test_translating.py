@@ -194,9 +194,12 @@ def test_mistakes_are_one_line(checkpoint, fit, tmp_path, capsys):
     assert "is no .png" in refused(*good, image, "x.jpg")
     assert "written over what it is made of" in refused(*good, image, image)
     assert "is no folder" in refused(*good, bad, image)
+    assert "would be written over by what is made of them" in refused(*good, str(tmp_path), str(tmp_path))
+    assert "--device gpu cannot be used (" in refused(*good, image, out, "--device", "gpu")
     assert "--tile is" in refused(*good, image, out, "--tile", "-1")
+    assert "--seed must be" in refused(*good, image, out, "--seed", "-1")
 
 
 def test_names_keep_their_ending_where_they_must():
     names = ["a.jpg", "a.png", "b.tif", "c/a.png"]
-    assert [written_as(name, names) for name in names] == ["a.jpg.png", "a.png.png", "b.png", "c/a.png"]
+    assert list(written_as(names).values()) == ["a.jpg.png", "a.png.png", "b.png", "c/a.png"]

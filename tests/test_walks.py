@@ -97,7 +97,6 @@ def test_keys_are_the_samples_and_the_last_frame_is_one_step_from_the_first(make
         assert torch.equal(frame, game.samples_of(z[:, key]))
     frames = torch.stack(list(walk))
     steps = (frames - frames.roll(-1, 0)).abs().amax((1, 2, 3, 4))
-    assert steps[-1] <= steps.max()
     assert 0 < steps.max() < (frames[0] - frames[8]).abs().max() / 2
     key = walk.keys[:, 0]
     assert torch.allclose(walk.space.between(walk.keys[:, 2], key, 1.0), key)

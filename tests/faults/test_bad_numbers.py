@@ -63,6 +63,17 @@ def test_named_within_one_log_interval(what, value, told, monkeypatch):
     assert of.global_step == 8
 
 
+def test_a_term_that_is_logged_no_more_has_its_own_name():
+    class Torn(ganzoo.SRGAN):
+        def pretraining_loss(self, source, target):
+            spoilt = math.nan if self.global_step == 1 else 0.0
+            return {name: term + spoilt for name, term in super().pretraining_loss(source, target).items()}
+
+    game = of_digits(Torn, pretrain_steps=3)  # whose terms are dropped then
+    with pytest.raises(Diverged, match="round 2: the generator's pixels is nan"):
+        trainer(max_steps=6, log_every_n_steps=6).fit(game, data_for(Torn))
+
+
 def test_a_weight_that_goes_bad_in_the_last_round_before_the_log(monkeypatch):
     monkeypatch.setattr(Spoilt, "what", "weight")
     monkeypatch.setattr(Spoilt, "since", 4)

@@ -185,11 +185,6 @@ def distance(here: dict, there: dict, start: dict) -> float:
 # --- who starts the processes makes no difference ---
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    [path] = folder.glob("runs/*/version_0/checkpoints/last.ckpt")
-    return torch.load(path, weights_only=True)["state_dict"]
-
-
 FIT = ["fit", *TINY, "--trainer.max_steps", "3", "--trainer.enable_progress_bar=false", "--trainer.strategy", "ddp"]
 
 

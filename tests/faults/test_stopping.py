@@ -15,6 +15,7 @@ from conftest import TinyExtractor
 
 from ganzoo.metrics import features
 from ganzoo.metrics.features import Extractor
+from ganzoo.run_folder import RunFolder
 from ganzoo.wandb_files import records, values
 
 ALL = [  # everything that has a state, or might have one
@@ -89,6 +90,8 @@ def assert_same(run: Path, straight: Path) -> None:
         ]
 
     assert rows(run) == rows(straight)
+    header = next(csv.reader((run / "metrics.csv").open()))
+    assert len(header) == len(set(header)), "no column twice"
     assert {path.name for path in (run / "samples").iterdir()} == {path.name for path in (straight / "samples").iterdir()}
     assert json.loads((run / "cost.json").read_text())["state"] == "finished"
     assert not [path for path in run.rglob(".*") if path.name != ".lock"], "no temporary file is left"
@@ -226,6 +229,10 @@ def test_slurms_signal_requeues_once(straight, tmp_path, monkeypatch):
     status, said = forked(tmp_path, *ALL)
     assert status == 0, said
     assert_same(tmp_path / RUN, straight)
+
+
+def test_a_folder_that_another_process_has_just_taken_away_is_not_held(tmp_path):
+    assert RunFolder.held(tmp_path / "version_0") is None
 
 
 def test_two_runs_at_once_have_folders_of_their_own(tmp_path):
