@@ -171,6 +171,9 @@ def test_the_average_has_a_half_life_in_images(fit):
         duel = game(average_half_life_kimg=0.016, average_rampup=rampup)
         fit(duel, max_steps=steps)
         assert duel.kept == pytest.approx(kept)
+    duel = game(average_half_life_kimg=0.016, discriminator_steps=2)
+    fit(duel, max_steps=1)
+    assert duel.kept == 0.5, "16 images a round, as they are counted everywhere"
 
 
 def test_an_average_moves_once_a_round(fit, monkeypatch):

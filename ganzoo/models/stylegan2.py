@@ -127,7 +127,7 @@ class StyleGAN2(Styled, ConditionalDuel):
         half_life = 1000 * self.average_half_life_kimg
         if self.average_rampup is not None:
             half_life = min(half_life, self.average_rampup * self.images_seen)
-        self.kept = kept(len(batches[0][0]) * self.trainer.world_size, half_life)
+        self.kept = kept(sum(len(batch[0]) for batch in batches) * self.trainer.world_size, half_life)
 
     def memory(self) -> float:
         assert self.average_decay is not None
