@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo.game import Batch, Terms, Turn
 from ganzoo.image_to_image import DiscriminatorClass, ImageToImage, TranslatorClass, through
-from ganzoo.networks.patch import PatchDiscriminator
+from ganzoo.networks.patch import PatchDiscriminator, means
 from ganzoo.networks.pool import HistoryPool
 from ganzoo.networks.translation_resnet import TranslationResNet
 
@@ -87,7 +87,7 @@ class CycleGAN(ImageToImage):
         """Of targets and of what G makes: means over patches."""
         [target] = others
         real, fake = (self.discriminator["target"](image) for image in (target, self.generator["there"](source)))
-        return real.mean((1, 2)), fake.mean((1, 2))
+        return means(real), means(fake)
 
     @property
     def translator(self) -> nn.Module:

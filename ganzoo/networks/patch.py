@@ -72,6 +72,11 @@ class PatchDiscriminator(nn.Module):
         return self.layers(x).float().squeeze(1)
 
 
+def means(logits: Tensor) -> Tensor:
+    """Over each image's patches, or of its one logit: [N, ...] -> [N]."""
+    return logits.reshape(len(logits), -1).mean(1)
+
+
 def side_by_side(*images: Tensor) -> Tensor:
     """What a discriminator of pairs sees: [N, C, H, W] each -> [N, sum of C, H, W]."""
     return torch.cat(images, dim=1)
