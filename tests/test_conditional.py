@@ -199,6 +199,12 @@ def test_projection_gan_losses(monkeypatch):
 # --- networks ---
 
 
+def test_a_label_stands_beside_a_series():
+    game = ganzoo.CGAN(shape=(7, 2), classes=3)
+    real = torch.randn(6, 7, 2)
+    assert all(term.isfinite() for term in (game.discriminator_loss(real, LABEL) | game.generator_loss(real, LABEL)).values())
+
+
 def test_one_hot():
     assert one_hot(torch.tensor([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
 
