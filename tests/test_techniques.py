@@ -410,7 +410,19 @@ def test_instance_noise_is_in_the_features_too():
     assert torch.equal(noisy.eval().features(x), noisy.discriminator.features(x))
 
 
+@pytest.mark.parametrize("noise", [(0.1, 0), (-0.1, 10)])
+def test_noise_that_cannot_fall_is_refused(noise):
+    with pytest.raises(ValueError, match=r"^instance noise is a standard deviation"):
+        ganzoo.GAN(shape=(2,), instance_noise=noise)
+
+
 # --- top-k
+
+
+@pytest.mark.parametrize("top_k", [(0.5, 0), (0.0, 10), (2.0, 10)])
+def test_shares_that_mean_nothing_are_refused(top_k):
+    with pytest.raises(ValueError, match=r"^top_k is a share in \(0, 1\]"):
+        ganzoo.GAN(shape=(2,), top_k=top_k)
 
 
 def test_only_the_top_k_hand_a_gradient_on():
