@@ -28,7 +28,8 @@ class CycleGAN(ImageToImage):
         pool: fakes that each discriminator's memory holds (`HistoryPool`).
         lr, betas, decay: Adam's (section 4); there batches of one, and the rate falls to zero in the second 100 of 200 epochs.
 
-    Differences from the paper: D's turn has fakes of its own, after G's, as the rest of ganzoo does.
+    Differences from the paper: the identity terms are there from the first, as in the authors' code, where the paper has them
+    for photos of paintings alone (section 5.2); D's turn has fakes of its own, after G's, as the rest of ganzoo does.
     """
 
     def __init__(

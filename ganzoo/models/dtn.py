@@ -26,7 +26,8 @@ class DTN(ImageToImage):
     `(source, label, target)`: `--data.source_labels true` gives them.
 
     Args:
-        classifier: class of the classifier, called with (classes, shape): with `features(x)` [N, F] and a linear `last`.
+        classifier: class of the classifier, called with (classes, shape): with `features(x)` [N, F] and a linear `last`, and
+            without batch normalisation or dropout, because f is to be the same for each image; None for `FeatureClassifier`.
         generator: class of g, called with (F, shape); None for `DCGANGenerator`.
         discriminator: class of D, called with (shape), whose last layer becomes one of three outputs; None for
             `DCGANDiscriminator`.
