@@ -63,6 +63,7 @@ def test_the_discriminator_takes_whole_images_and_its_own_unchanged():
     [
         (lambda: ganzoo.SRResNet((3, 96, 96), 5), "scale is 2, 3, 4 or 8, not 5"),
         (lambda: ganzoo.SRGANDiscriminator((3, 8, 8)), "16 pixels a side at least"),
+        (lambda: ganzoo.SRGANDiscriminator((2,)), "16 pixels a side at least"),
         (lambda: ganzoo.SRGAN(shape=(1, 18, 18)), "multiples of its scale 4"),
     ],
 )

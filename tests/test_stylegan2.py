@@ -294,12 +294,13 @@ def test_classes_reach_both_networks():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        ({"path_every": 0}, "for no turns set path_penalty to 0"),
         ({"generator": ganzoo.DCGANGenerator}, "choose StyleGAN2Generator"),
         ({"generator": ganzoo.DCGANGenerator, "conditional": False}, "knows no styles: choose StyleGAN2Generator"),
         ({"discriminator": ganzoo.DCGANDiscriminator, "conditional": False}, "batch normalisation"),
     ],
 )
-def test_other_networks_are_refused(arguments, says):
+def test_what_does_not_fit_is_refused(arguments, says):
     with pytest.raises(ValueError, match=says):
         game(**arguments)
 

@@ -25,10 +25,10 @@ def initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02), normalisation's gains from N(1, 0.02), biases 0, as in the authors' code."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
         nn.init.normal_(module.weight, 1.0, 0.02)
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
-        nn.init.zeros_(module.bias)
 
 
 class PatchDiscriminator(nn.Module):
