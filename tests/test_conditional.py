@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import TINY
 from PIL import Image
+from test_papers import sigmoid
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
@@ -43,10 +44,6 @@ LABEL = torch.arange(6) % 3
 def tiny(variant, **arguments) -> ConditionalDuel:
     torch.manual_seed(0)
     return variant(shape=TINY, classes=3, **(OWN.get(variant, NARROW) | arguments))
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
 
 
 def seeded(call, *given):

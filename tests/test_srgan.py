@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from conftest import TINY, TinyContent, data_for, of_digits, trainer
 from PIL import Image
+from test_papers import count
 from torch import nn
 
 import ganzoo
@@ -16,10 +17,6 @@ from ganzoo.data.bicubic import enlarged
 from ganzoo.metrics import content
 from ganzoo.metrics.fidelity import psnr
 from ganzoo.pictures import to_bytes
-
-
-def count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
 
 
 def srgan(**arguments) -> ganzoo.SRGAN:

@@ -132,20 +132,7 @@ def test_they_are_switched_on_from_the_command_line(tmp_path, monkeypatch):
     on += ["--model.discriminator.minibatch_kernels", "9", "--model.historical_averaging", "0.1"]
     quick = ["--trainer.accelerator", "cpu", "--trainer.max_steps", "2", "--evaluation.every_steps", "null"]
     on += ["--model.top_k", "[0.5, 50]", "--model.instance_noise", "[0.1, 100]"]
-    main(
-        [
-            "fit",
-            "--config",
-            "dcgan_digits.yaml",
-            "--trainer.accelerator",
-            "cpu",
-            "--trainer.max_steps",
-            "2",
-            *networks,
-            *on,
-            *quick,
-        ]
-    )
+    main(["fit", "--config", "dcgan_digits.yaml", *networks, *on, *quick])
     given = yaml.safe_load((tmp_path / "runs/dcgan_digits/version_0/config.yaml").read_text())["model"]["init_args"]
     assert (given["top_k"], given["instance_noise"], given["historical_averaging"]) == ([0.5, 50], [0.1, 100], 0.1)
     game = ganzoo.load(tmp_path / "runs/dcgan_digits/version_0/checkpoints/last.ckpt")
