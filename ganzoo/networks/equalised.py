@@ -6,12 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.networks.layers import precise
+
 SLOPE = 0.2
-
-
-def precise(x: Tensor) -> Tensor:
-    """In float32, whatever autocast does; float64 stays."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def activated(x: Tensor, gain: float = sqrt(2)) -> Tensor:

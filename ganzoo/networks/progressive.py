@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, MinibatchStddev, pixel_norm, precise
+from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, MinibatchStddev, pixel_norm
 from ganzoo.networks.filters import boxed
-from ganzoo.networks.layers import square_size
+from ganzoo.networks.layers import precise, square_size
 from ganzoo.networks.r3gan import widths
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
