@@ -272,8 +272,9 @@ class Featureless(nn.Linear):
 def test_feature_matching_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match="leave out top_k"):
         ganzoo.GAN(shape=(2,), generator_cost="feature_matching", top_k=(0.5, 10))
-    with pytest.raises(ValueError, match=r"method features\(x\)"):
-        ganzoo.GAN(shape=(2,), generator_cost="feature_matching", discriminator=Featureless)
+    for front in ({}, {"instance_noise": (0.1, 10), "lecam": 0.3}):
+        with pytest.raises(ValueError, match=r"method features\(x\)"):
+            ganzoo.GAN(shape=(2,), generator_cost="feature_matching", discriminator=Featureless, **front)
 
 
 # --- historical averaging

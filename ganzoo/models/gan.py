@@ -9,6 +9,7 @@ from torch import Tensor
 from ganzoo import losses
 from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass
 from ganzoo.game import Terms
+from ganzoo.networks.front import Front
 from ganzoo.networks.mlp import MLPDiscriminator, MLPGenerator
 
 COSTS: dict[str, Callable[[Tensor], Tensor] | None] = {
@@ -63,7 +64,8 @@ class GAN(Duel):
             )
         if self.cost is None and top_k is not None:
             raise ValueError("feature matching has no logits to choose the top k by: leave out top_k")
-        if self.cost is None and not hasattr(self.discriminator, "features"):
+        judge = next(layer for layer in self.discriminator.modules() if not isinstance(layer, Front))
+        if self.cost is None and not hasattr(judge, "features"):
             raise ValueError("feature matching needs a discriminator with a method features(x)")
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
