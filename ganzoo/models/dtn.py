@@ -127,7 +127,7 @@ class DTN(ImageToImage):
         return self.verdicts(others[-1])[:, REAL], self.verdicts(fake)[:, REAL]
 
     def translate(self, source: Tensor) -> Tensor:
-        """Raises ValueError for images of another size."""
+        """As any `Translator`'s, of images [N, *shape] alone; raises ValueError for other sizes."""
         if source.shape[1:] != self.shape:
             raise ValueError(f"DTN translates images of {self.shape} alone, not of {tuple(source.shape[1:])}")
         with evaluating(self.sampler):
