@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 from conftest import REPOSITORY, TINY
+from test_papers import sigmoid
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
@@ -23,10 +24,6 @@ NARROW = {"generator": partial(ganzoo.DCGANGenerator, width=8), "discriminator":
 def tiny(**arguments) -> ganzoo.BiGAN:
     torch.manual_seed(0)
     return ganzoo.BiGAN(shape=TINY, **(NARROW | arguments))
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
 
 
 REAL, FAKE = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])

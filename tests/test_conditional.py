@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import TINY
 from PIL import Image
+from test_papers import sigmoid
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
@@ -43,10 +44,6 @@ LABEL = torch.arange(6) % 3
 def tiny(variant, **arguments) -> ConditionalDuel:
     torch.manual_seed(0)
     return variant(shape=TINY, classes=3, **(OWN.get(variant, NARROW) | arguments))
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
 
 
 def seeded(call, *given):
@@ -197,6 +194,12 @@ def test_projection_gan_losses(monkeypatch):
 
 
 # --- networks ---
+
+
+def test_a_label_stands_beside_a_series():
+    game = ganzoo.CGAN(shape=(7, 2), classes=3)
+    real = torch.randn(6, 7, 2)
+    assert all(term.isfinite() for term in (game.discriminator_loss(real, LABEL) | game.generator_loss(real, LABEL)).values())
 
 
 def test_one_hot():

@@ -96,6 +96,18 @@ def test_minibatch_stddev_by_hand():
     torch.testing.assert_close(out[:, 2, 0, 0], torch.tensor([1.0, 1e-4, 1.0, 1e-4]))
 
 
+@pytest.mark.parametrize("n", [4, 5])
+def test_samples_that_are_alike_in_half_precision(n):
+    """As are all of a group of one: the gradient stays finite, and small differences do not vanish."""
+    x = (1e-4 * torch.randn(n, 2, 3, 3)).half()
+    x[:, :, 0, 0] = 1.0
+    out = ganzoo.MinibatchStddev(4)(x.requires_grad_())
+    assert out.dtype == torch.float16
+    assert out[:, 2].min() > 0
+    (gradient,) = torch.autograd.grad(out[:, 2].float().sum(), x)
+    assert gradient.isfinite().all()
+
+
 @pytest.mark.parametrize(("n", "size"), [(1, 1), (2, 2), (5, 1), (6, 3), (8, 4)])
 def test_groups_fit_the_batch(n, size):
     x = smooth(n, 2, 3, 3)

@@ -18,7 +18,8 @@ from ganzoo.game import draw_from
 from ganzoo.growing import BATCH_SIZES, GrowingDuel
 from ganzoo.loading import exported, read
 from ganzoo.networks.equalised import EqualisedConv2d, EqualisedLinear, pixel_norm
-from ganzoo.networks.progressive import doubled, enlarged, halved, reduced
+from ganzoo.networks.filters import enlarged
+from ganzoo.networks.progressive import doubled, halved, reduced
 from ganzoo.networks.stylegan import adaptive_instance_norm
 from ganzoo.schedules import at_size, grown
 

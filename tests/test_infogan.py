@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import REPOSITORY, TINY
 from PIL import Image
-from test_papers import count
+from test_papers import count, sigmoid
 from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
@@ -31,10 +31,6 @@ def tiny(**arguments) -> ganzoo.InfoGAN:
 def seeded(call, *given, **named):
     torch.manual_seed(1)
     return call(*given, **named)
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
 
 
 # --- codes ---

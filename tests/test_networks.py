@@ -63,6 +63,8 @@ def test_float32_under_autocast(name):
         (ganzoo.DCGANDiscriminator, (3, 32, 64), "32 x 64"),
         (ganzoo.ResNetDiscriminator, (3, 48, 48), "32 or 64"),
         (ganzoo.DCGANDiscriminator, (2,), "choose an MLP"),
+        (ganzoo.LSTMDiscriminator, (2,), "is of time series"),
+        (ganzoo.TCNDiscriminator, (3, 32, 32), "is of time series"),
     ],
 )
 def test_sizes_a_network_cannot_do(network, shape, said):

@@ -562,6 +562,27 @@ def test_cyclegans_terms_reach_their_own_networks():
     assert not any(reached(term, "G") for name, term in terms.items() if name.startswith("fake"))
 
 
+def test_an_image_may_have_one_logit():
+    """As pix2pix's own ImageGAN (section 4.4); and a series too."""
+    whole = partial(ganzoo.DCGANDiscriminator, width=2)
+    pix2pix = ganzoo.Pix2Pix(shape=(1, 16, 16), generator=partial(ganzoo.UNet, width=2), discriminator=whole)
+    small = partial(ganzoo.TranslationResNet, width=2, blocks=1)
+    cyclegan = ganzoo.CycleGAN(shape=(1, 16, 16), generator=small, discriminator=whole)
+    rcgan = ganzoo.RCGAN(shape=(30, 1), discriminator=partial(ganzoo.TCNDiscriminator, width=2))
+    for game, batch in (
+        (pix2pix, torch.rand(2, 3, 1, 16, 16)),
+        (cyclegan, torch.rand(2, 3, 1, 16, 16)),
+        (rcgan, torch.rand(1, 3, 30, 1)),
+    ):
+        assert [opinion.shape for opinion in game.opinions(*batch)] == [(3,), (3,)]
+        assert all(term.isfinite() for term in game.discriminator_loss(*batch).values())
+
+
+def test_quant_gans_generator_is_given_noise_from_before():
+    with pytest.raises(ValueError, match=r"^LSTMGenerator takes no noise from before a series: choose TCNGenerator$"):
+        ganzoo.QuantGAN(shape=(30, 1), generator=ganzoo.LSTMGenerator)
+
+
 def dtn(**arguments) -> ganzoo.DTN:
     """Of images of one brightness, which f tells, g gives back a quarter brighter, and D takes for the third kind by."""
     small = {"classifier": partial(ganzoo.FeatureClassifier, widths=(1, 1, 1, 1))}

@@ -255,6 +255,13 @@ def test_batch_normalisation_is_refused():
         ganzoo.R3GAN(shape=TINY, generator=GENERATOR, discriminator=ganzoo.DCGANDiscriminator)
 
 
+@pytest.mark.parametrize("discriminator", [ganzoo.ProGANDiscriminator, ganzoo.StyleGAN2Discriminator])
+def test_a_discriminator_that_compares_samples_is_refused(discriminator):
+    """It would compare real ones with fakes, which are in one pass here."""
+    with pytest.raises(ValueError, match="must not compare them: choose R3GANDiscriminator"):
+        ganzoo.R3GAN(shape=TINY, generator=GENERATOR, discriminator=discriminator)
+
+
 # --- without classes ---
 
 
@@ -317,6 +324,20 @@ def test_a_resumed_run_asks_its_schedules_again(fit, tmp_path):
     assert lr == pytest.approx(cosine(24, 2e-4, 5e-5, 0, 100))
     assert beta2 == pytest.approx(cosine(24, 0.9, 0.99, 0, 100))
     assert gamma == pytest.approx(cosine(24, 0.05, 0.005, 0, 100))
+
+
+def test_schedules_count_all_images_that_d_sees():
+    game = of_digits(ganzoo.R3GAN, discriminator_steps=3, burn_in_images=24)
+    game.images_seen = 32  # rounds of four minibatches, three of them D's
+    assert game.scheduled(1.0, 0.0) == 0
+    game.images_seen = 16
+    assert game.scheduled(1.0, 0.0) == pytest.approx(0.5)
+
+
+def test_the_average_counts_all_images_that_d_sees(fit):
+    game = of_digits(ganzoo.R3GAN, discriminator_steps=3, burn_in_images=24, average_half_life_images=24)
+    fit(game, max_steps=2)  # 24 images of D a round
+    assert game.kept == 0.5
 
 
 def test_each_player_has_real_samples_of_its_own():

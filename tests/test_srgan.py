@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from conftest import TINY, TinyContent, data_for, of_digits, trainer
 from PIL import Image
+from test_papers import count
 from torch import nn
 
 import ganzoo
@@ -16,10 +17,6 @@ from ganzoo.data.bicubic import enlarged
 from ganzoo.metrics import content
 from ganzoo.metrics.fidelity import psnr
 from ganzoo.pictures import to_bytes
-
-
-def count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
 
 
 def srgan(**arguments) -> ganzoo.SRGAN:
@@ -63,6 +60,7 @@ def test_the_discriminator_takes_whole_images_and_its_own_unchanged():
     [
         (lambda: ganzoo.SRResNet((3, 96, 96), 5), "scale is 2, 3, 4 or 8, not 5"),
         (lambda: ganzoo.SRGANDiscriminator((3, 8, 8)), "16 pixels a side at least"),
+        (lambda: ganzoo.SRGANDiscriminator((2,)), "16 pixels a side at least"),
         (lambda: ganzoo.SRGAN(shape=(1, 18, 18)), "multiples of its scale 4"),
     ],
 )

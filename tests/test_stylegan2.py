@@ -171,6 +171,9 @@ def test_the_average_has_a_half_life_in_images(fit):
         duel = game(average_half_life_kimg=0.016, average_rampup=rampup)
         fit(duel, max_steps=steps)
         assert duel.kept == pytest.approx(kept)
+    duel = game(average_half_life_kimg=0.016, discriminator_steps=2)
+    fit(duel, max_steps=1)
+    assert duel.kept == 0.5, "16 images a round, as they are counted everywhere"
 
 
 def test_an_average_moves_once_a_round(fit, monkeypatch):
@@ -291,12 +294,13 @@ def test_classes_reach_both_networks():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        ({"path_every": 0}, "for no turns set path_penalty to 0"),
         ({"generator": ganzoo.DCGANGenerator}, "choose StyleGAN2Generator"),
         ({"generator": ganzoo.DCGANGenerator, "conditional": False}, "knows no styles: choose StyleGAN2Generator"),
         ({"discriminator": ganzoo.DCGANDiscriminator, "conditional": False}, "batch normalisation"),
     ],
 )
-def test_other_networks_are_refused(arguments, says):
+def test_what_does_not_fit_is_refused(arguments, says):
     with pytest.raises(ValueError, match=says):
         game(**arguments)
 

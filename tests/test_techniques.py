@@ -132,20 +132,7 @@ def test_they_are_switched_on_from_the_command_line(tmp_path, monkeypatch):
     on += ["--model.discriminator.minibatch_kernels", "9", "--model.historical_averaging", "0.1"]
     quick = ["--trainer.accelerator", "cpu", "--trainer.max_steps", "2", "--evaluation.every_steps", "null"]
     on += ["--model.top_k", "[0.5, 50]", "--model.instance_noise", "[0.1, 100]"]
-    main(
-        [
-            "fit",
-            "--config",
-            "dcgan_digits.yaml",
-            "--trainer.accelerator",
-            "cpu",
-            "--trainer.max_steps",
-            "2",
-            *networks,
-            *on,
-            *quick,
-        ]
-    )
+    main(["fit", "--config", "dcgan_digits.yaml", *networks, *on, *quick])
     given = yaml.safe_load((tmp_path / "runs/dcgan_digits/version_0/config.yaml").read_text())["model"]["init_args"]
     assert (given["top_k"], given["instance_noise"], given["historical_averaging"]) == ([0.5, 50], [0.1, 100], 0.1)
     game = ganzoo.load(tmp_path / "runs/dcgan_digits/version_0/checkpoints/last.ckpt")
@@ -285,8 +272,9 @@ class Featureless(nn.Linear):
 def test_feature_matching_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match="leave out top_k"):
         ganzoo.GAN(shape=(2,), generator_cost="feature_matching", top_k=(0.5, 10))
-    with pytest.raises(ValueError, match=r"method features\(x\)"):
-        ganzoo.GAN(shape=(2,), generator_cost="feature_matching", discriminator=Featureless)
+    for front in ({}, {"instance_noise": (0.1, 10), "lecam": 0.3}):
+        with pytest.raises(ValueError, match=r"method features\(x\)"):
+            ganzoo.GAN(shape=(2,), generator_cost="feature_matching", discriminator=Featureless, **front)
 
 
 # --- historical averaging
@@ -410,7 +398,19 @@ def test_instance_noise_is_in_the_features_too():
     assert torch.equal(noisy.eval().features(x), noisy.discriminator.features(x))
 
 
+@pytest.mark.parametrize("noise", [(0.1, 0), (-0.1, 10)])
+def test_noise_that_cannot_fall_is_refused(noise):
+    with pytest.raises(ValueError, match=r"^instance noise is a standard deviation"):
+        ganzoo.GAN(shape=(2,), instance_noise=noise)
+
+
 # --- top-k
+
+
+@pytest.mark.parametrize("top_k", [(0.5, 0), (0.0, 10), (2.0, 10)])
+def test_shares_that_mean_nothing_are_refused(top_k):
+    with pytest.raises(ValueError, match=r"^top_k is a share in \(0, 1\]"):
+        ganzoo.GAN(shape=(2,), top_k=top_k)
 
 
 def test_only_the_top_k_hand_a_gradient_on():

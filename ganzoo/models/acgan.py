@@ -18,7 +18,7 @@ class ACGAN(ConditionalDuel):
     Raises:
         ValueError: a discriminator without `features(x)` and `last`.
 
-    Differences from the paper: DCGAN's networks, of which the paper's are kin; G's cost on the source is the non-saturating
+    Differences from the paper: DCGAN's networks, which are like the paper's; G's cost on the source is the non-saturating
     one; p_c is uniform.
     """
 

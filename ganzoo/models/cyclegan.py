@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo.game import Batch, Terms, Turn
 from ganzoo.image_to_image import DiscriminatorClass, ImageToImage, TranslatorClass, through
-from ganzoo.networks.patch import PatchDiscriminator
+from ganzoo.networks.patch import PatchDiscriminator, means
 from ganzoo.networks.pool import HistoryPool
 from ganzoo.networks.translation_resnet import TranslationResNet
 
@@ -28,7 +28,8 @@ class CycleGAN(ImageToImage):
         pool: fakes that each discriminator's memory holds (`HistoryPool`).
         lr, betas, decay: Adam's (section 4); there batches of one, and the rate falls to zero in the second 100 of 200 epochs.
 
-    Differences from the paper: D's turn has fakes of its own, after G's, as the rest of ganzoo does.
+    Differences from the paper: the identity terms are there from the first, as in the authors' code, where the paper has them
+    for photos of paintings alone (section 5.2); D's turn has fakes of its own, after G's, as the rest of ganzoo does.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class CycleGAN(ImageToImage):
         """Of targets and of what G makes: means over patches."""
         [target] = others
         real, fake = (self.discriminator["target"](image) for image in (target, self.generator["there"](source)))
-        return real.mean((1, 2)), fake.mean((1, 2))
+        return means(real), means(fake)
 
     @property
     def translator(self) -> nn.Module:

@@ -26,7 +26,8 @@ class DTN(ImageToImage):
     `(source, label, target)`: `--data.source_labels true` gives them.
 
     Args:
-        classifier: class of the classifier, called with (classes, shape): with `features(x)` [N, F] and a linear `last`.
+        classifier: class of the classifier, called with (classes, shape): with `features(x)` [N, F] and a linear `last`, and
+            without batch normalisation or dropout, because f is to be the same for each image; None for `FeatureClassifier`.
         generator: class of g, called with (F, shape); None for `DCGANGenerator`.
         discriminator: class of D, called with (shape), whose last layer becomes one of three outputs; None for
             `DCGANDiscriminator`.
@@ -126,7 +127,7 @@ class DTN(ImageToImage):
         return self.verdicts(others[-1])[:, REAL], self.verdicts(fake)[:, REAL]
 
     def translate(self, source: Tensor) -> Tensor:
-        """Raises ValueError for images of another size."""
+        """As any `Translator`'s, of images [N, *shape] alone; raises ValueError for other sizes."""
         if source.shape[1:] != self.shape:
             raise ValueError(f"DTN translates images of {self.shape} alone, not of {tuple(source.shape[1:])}")
         with evaluating(self.sampler):

@@ -26,7 +26,8 @@ class ESRGAN(SRGAN):
 
     Differences from the paper: images are in [-1, 1] (their absolute error is halved, so that eta means the same); VGG19's weights
     are torchvision's; D is SRGAN's, as the paper says, where the authors' code has a smaller last layer and convolutions of
-    4 x 4; Adam's state is not begun anew when the discriminator comes. `crop` is the data's: 128 in the paper.
+    4 x 4; eq. 1 and 2 are not halved, as they are in that code; Adam's state is not begun anew when the discriminator comes.
+    `crop` is the data's: 128 in the paper.
     """
 
     default_generator = RRDBNet  # type: ignore[assignment]

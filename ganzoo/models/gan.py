@@ -9,6 +9,7 @@ from torch import Tensor
 from ganzoo import losses
 from ganzoo.duel import DiscriminatorClass, Duel, GeneratorClass
 from ganzoo.game import Terms
+from ganzoo.networks.front import Front
 from ganzoo.networks.mlp import MLPDiscriminator, MLPGenerator
 
 COSTS: dict[str, Callable[[Tensor], Tensor] | None] = {
@@ -32,7 +33,8 @@ class GAN(Duel):
             1 % an epoch: to 0.5 in 69 epochs.
 
     Raises:
-        ValueError: feature matching with top_k, which needs logits, or with a discriminator that has no `features(x)`.
+        ValueError: feature matching with top_k, which needs logits, or with a discriminator that has no `features(x)`; a share
+            that is not in (0, 1], or a round below 1.
 
     Differences from the paper: Adam instead of momentum, LeakyReLU instead of maxout, no dropout; D's cost has the factor
     1/2 of arXiv:1701.00160, eq. 8.
@@ -56,9 +58,14 @@ class GAN(Duel):
         self.probabilistic = real_target == 1.0
         self.top_k = top_k
         self.register_buffer("share", None if top_k is None else torch.ones(()))
+        if top_k is not None and not (0 < top_k[0] <= 1 <= top_k[1]):
+            raise ValueError(
+                f"top_k is a share in (0, 1] and the round that reaches it, such as [0.5, 50000], not {list(top_k)}"
+            )
         if self.cost is None and top_k is not None:
             raise ValueError("feature matching has no logits to choose the top k by: leave out top_k")
-        if self.cost is None and not hasattr(self.discriminator, "features"):
+        judge = next(layer for layer in self.discriminator.modules() if not isinstance(layer, Front))
+        if self.cost is None and not hasattr(judge, "features"):
             raise ValueError("feature matching needs a discriminator with a method features(x)")
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:

@@ -28,8 +28,8 @@ class GumbelGAN(GAN):
     Raises:
         ValueError: the samples are no strings.
 
-    Differences from the paper: its costs, Adam's rates and the networks' widths are not followed, but are those of `GAN` and
-    ours; the end of a string, which fills the rest of it, is a symbol of its own and no space.
+    Differences from the paper: costs and learning rates are `GAN`'s, and the networks' widths ours; the end of a string, which
+    fills the rest of it, is a symbol of its own, not a space.
     """
 
     usual_shape = (12, 6)

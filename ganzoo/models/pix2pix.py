@@ -10,7 +10,7 @@ from ganzoo.game import Batch, Terms, Turn
 from ganzoo.image_to_image import DiscriminatorClass, ImageToImage, TranslatorClass
 from ganzoo.losses import cross_entropy, non_saturating
 from ganzoo.metrics.fidelity import WINDOW, psnr, ssim
-from ganzoo.networks.patch import PatchDiscriminator, side_by_side
+from ganzoo.networks.patch import PatchDiscriminator, means, side_by_side
 from ganzoo.networks.unet import UNet
 
 
@@ -82,5 +82,5 @@ class Pix2Pix(ImageToImage):
         """Means over patches."""
         [target] = others
         fake = self.generator(source)
-        real, made = (self.discriminator(side_by_side(source, image)).mean((1, 2)) for image in (target, fake))
-        return real, made
+        real, made = (self.discriminator(side_by_side(source, image)) for image in (target, fake))
+        return means(real), means(made)

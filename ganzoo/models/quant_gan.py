@@ -23,7 +23,7 @@ class QuantGAN(R1GAN):
     whole series, with zeros before it where 2^k - 1 is more. Penalty, optimizer and rates are `R1GAN`'s.
 
     Raises:
-        ValueError: data that are no series.
+        ValueError: data that are no series; a generator without `tcn`.
     """
 
     default_generator: GeneratorClass = TCNGenerator
@@ -36,6 +36,8 @@ class QuantGAN(R1GAN):
     ) -> None:
         refuse_no_series(shape, "QuantGAN")
         super().__init__(shape=shape, latent_dim=latent_dim, average_decay=average_decay, **r1_gan)
+        if not hasattr(self.generator, "tcn"):
+            raise ValueError(f"{type(self.generator).__name__} takes no noise from before a series: choose TCNGenerator")
 
     @property
     def latent_shape(self) -> tuple[int, ...]:

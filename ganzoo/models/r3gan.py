@@ -10,6 +10,7 @@ from torch import Tensor
 from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Batch, Terms, Turn
 from ganzoo.losses import refuse_tied_samples
+from ganzoo.networks.equalised import MinibatchStddev
 from ganzoo.networks.r3gan import EmbeddingDiscriminator, EmbeddingGenerator, R3GANDiscriminator, R3GANGenerator
 from ganzoo.schedules import cosine, kept
 
@@ -38,7 +39,7 @@ class R3GAN(ConditionalDuel):
     layer of the class-conditional D begins uniform, of the same variance; mixed precision is of all layers, also at 4x4.
 
     Raises:
-        ValueError: the discriminator has batch normalisation.
+        ValueError: the discriminator has batch normalisation, or compares the samples of a pass.
     """
 
     default_generator = R3GANGenerator
@@ -75,10 +76,14 @@ class R3GAN(ConditionalDuel):
         self.register_buffer("gamma", torch.tensor(float(penalty)))
         self.kept = 0.0  # of the weight average, this round
         refuse_tied_samples(self.discriminator, "R3GAN")
+        if any(isinstance(layer, MinibatchStddev) for layer in self.discriminator.modules()):
+            raise ValueError(
+                "R3GAN's discriminator sees real and fake samples in one pass, and must not compare them: choose R3GANDiscriminator"
+            )
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """E softplus(D(G(z)) - D(x)) + gamma/2 E ||grad D(x)||^2 + gamma/2 E ||grad D(G(z))||^2, section 2."""
-        given = () if label is None else (label,)
+        given = self.known(label)
         with torch.no_grad():
             fake = self.fake(len(real), *given)
         both = torch.cat([real, fake])  # in one pass: no layer lets samples see each other
@@ -95,7 +100,7 @@ class R3GAN(ConditionalDuel):
 
     def generator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
         """E softplus(D(x) - D(G(z))), x and G(z) of the same class."""
-        given = () if label is None else (label,)
+        given = self.known(label)
         fake_logit = self.realness(self.fake(len(real), *given), *given)
         with torch.no_grad():
             real_logit = self.realness(real, *given)
@@ -108,7 +113,8 @@ class R3GAN(ConditionalDuel):
         yield "generator", self.generator_loss, last
 
     def scheduled(self, first: float, last: float) -> float:
-        return cosine(self.images_seen / self.minibatches, first, last, 0, self.burn_in_images)
+        seen = self.images_seen * self.discriminator_steps / self.minibatches  # by D
+        return cosine(seen, first, last, 0, self.burn_in_images)
 
     def rate(self, step: int) -> float:
         return super().rate(step) * self.scheduled(1.0, self.final_rate)
@@ -117,7 +123,7 @@ class R3GAN(ConditionalDuel):
         self.gamma.fill_(self.scheduled(self.penalty, self.final_penalty))
         for group in (group for optimizer in optimizers.values() for group in optimizer.param_groups):
             group["betas"] = (self.betas[0], self.scheduled(self.betas[1], self.final_beta2))
-        images = len(batches[0][0]) * self.trainer.world_size
+        images = sum(len(batch[0]) for batch in batches[:-1]) * self.trainer.world_size  # that D sees
         self.kept = kept(images, self.scheduled(0, self.average_half_life_images))
 
     def memory(self) -> float:

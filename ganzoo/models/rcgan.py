@@ -26,13 +26,13 @@ class RCGAN(ConditionalDuel):
 
     Args:
         latent_dim: numbers of noise at each step.
-        discriminator: class whose logits are [N, length].
+        discriminator: class whose logits are [N, length], or [N] of the whole series.
         lr: Adam's, of G.
         discriminator_lr: of D, which learns by plain gradient descent.
 
-    Differences from the paper: the last layers begin with Glorot's weights, in the authors' code with normal ones of
-    deviation 1; each turn of G follows D's, on the last of its minibatches. Hidden sizes, noise, rates and turns are those of the
-    authors' code.
+    Differences from the paper: the last layers begin as PyTorch's do, in the authors' code with normal weights of deviation 1;
+    each turn of G follows D's, on the last of its minibatches. Hidden sizes, noise, rates and turns are those of the authors'
+    code.
 
     Raises:
         ValueError: data that are no series.
@@ -91,5 +91,5 @@ class RCGAN(ConditionalDuel):
         return self.shape[0], self.latent_dim
 
     def realness(self, x: Tensor, *label: Tensor) -> Tensor:
-        """The mean over steps."""
-        return super().realness(x, *label).mean(1)
+        """The mean over steps, if there is a logit for each."""
+        return super().realness(x, *label).reshape(len(x), -1).mean(1)

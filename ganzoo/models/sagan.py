@@ -9,10 +9,12 @@ from ganzoo.networks.resnet import sngan_discriminator, sngan_generator
 
 
 def generator(latent_dim: int, shape: tuple[int, ...]) -> nn.Module:
+    """SNGAN's, with spectral normalisation and attention on maps of 32x32, or of half the image's side."""
     return sngan_generator(latent_dim, shape, spectral=True, attention=min(32, shape[-1] // 2))
 
 
 def discriminator(shape: tuple[int, ...]) -> nn.Module:
+    """SNGAN's, with the authors' widths inside a block, and attention likewise."""
     return sngan_discriminator(shape, hidden="outputs", attention=min(32, shape[-1] // 2))
 
 

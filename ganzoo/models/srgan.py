@@ -24,8 +24,8 @@ class SRGAN(Upscaler):
         scale: how many times; the data's.
         generator: class of the network that enlarges, called with (shape, scale).
         discriminator: as in `Duel`.
-        content: class of the network whose features' distance is the content loss; None: VGG19's (`VGG54`), or, said aloud, where
-            its weights cannot be had, `EffNetLite0Maps`. The checkpoint's `game` says which it was.
+        content: class of the network whose features' distance is the content loss; None: VGG19's (`VGG54`) or, with a warning,
+            where its weights cannot be had, `EffNetLite0Maps`. The checkpoint's `game` says which it was.
         pretrain_steps: rounds of mean squared error (section 3.2: 10^6).
         drop_steps: rounds against the discriminator until the learning rates are a tenth (section 3.2: 10^5, and as many more).
         adversarial: weight of the adversarial loss, eq. 3.

@@ -24,7 +24,7 @@ class StyleGAN2(Styled, ConditionalDuel):
         lr, betas: Adam's, corrected as in appendix B for the turns between: lr c and beta^c, c = every / (every + 1).
         penalty, penalty_every: gamma of R1, and rounds between two of its turns. To be chosen for the data: ADA's code begins
             with 0.0002 side^2 / batch.
-        path_penalty, path_every: gamma_pl of the path length, and rounds between two of its turns; 0: none of them.
+        path_penalty, path_every: gamma_pl of the path length, 0 for none, and rounds between two of its turns.
         path_decay: how far a turn moves the mean of the lengths, a.
         path_shrink: the path length is of so many times fewer samples than a batch has.
         average_half_life_kimg: thousands of images after which half of the weight average is new.
@@ -37,7 +37,7 @@ class StyleGAN2(Styled, ConditionalDuel):
     uniformly; in evaluation mode the noise is always the same.
 
     Raises:
-        ValueError: a generator without styles; a discriminator with batch normalisation.
+        ValueError: a generator without styles; a discriminator with batch normalisation; turns every 0 rounds.
     """
 
     needs_classes = False
@@ -66,6 +66,8 @@ class StyleGAN2(Styled, ConditionalDuel):
         average_decay: float | None = 1.0,
         **duel: Any,
     ) -> None:
+        if min(penalty_every, path_every) < 1:
+            raise ValueError("penalty_every and path_every are rounds, 1 or more: for no turns set path_penalty to 0")
         known = classes if conditional else None
         super().__init__(classes=known, latent_dim=latent_dim, lr=lr, betas=betas, average_decay=average_decay, **duel)
         self.every = {"discriminator": penalty_every, "generator": path_every}
@@ -127,7 +129,7 @@ class StyleGAN2(Styled, ConditionalDuel):
         half_life = 1000 * self.average_half_life_kimg
         if self.average_rampup is not None:
             half_life = min(half_life, self.average_rampup * self.images_seen)
-        self.kept = kept(len(batches[0][0]) * self.trainer.world_size, half_life)
+        self.kept = kept(sum(len(batch[0]) for batch in batches) * self.trainer.world_size, half_life)
 
     def memory(self) -> float:
         assert self.average_decay is not None

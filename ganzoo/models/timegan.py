@@ -25,7 +25,7 @@ class TimeGAN(Duel):
     Args:
         hidden, layers: of each of the five networks; s has a layer less.
         gamma: weight of what D says of g(z) itself, before s.
-        threshold: D learns where its loss is above that.
+        threshold: D learns only while its loss is above this.
         embedding_steps, supervised_steps: rounds of the first two stages: the authors' 10,000 iterations are a third as many.
         lr, betas: Adam's.
 

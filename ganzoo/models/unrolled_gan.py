@@ -23,10 +23,11 @@ class UnrolledGAN(Duel):
 
     Args:
         unrolling_steps: K of eq. 9; 0 is the minimax GAN.
-        lr, betas: Adam's, of both players and of the unrolled steps; those do not follow `decay`.
+        lr, discriminator_lr, betas: Adam's. The unrolled steps have D's, and do not follow `decay`.
 
-    Differences from the paper: LeakyReLU MLPs, and MLPs for images too. Adam's denominator is sqrt(v + eps^2), not
-    sqrt(v) + eps, whose gradient is infinite at v = 0.
+    Differences from the paper: LeakyReLU MLPs, and MLPs for images too; both learning rates are 2e-4 and z has 100 numbers, where
+    the authors' code for the ring has 1e-3 for G, 1e-4 for D, and 256. Adam's denominator is sqrt(v + eps^2), not sqrt(v) + eps,
+    whose gradient is infinite at v = 0.
     """
 
     default_generator: GeneratorClass = MLPGenerator

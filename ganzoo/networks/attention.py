@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.networks.layers import precise
+
 
 def projection(inputs: int, outputs: int) -> nn.Conv2d:
     """A 1x1 convolution without a bias, as in the authors' code."""
@@ -36,6 +38,6 @@ class SelfAttention(nn.Module):
         g = self.g(x).flatten(2)  # [N, C / 8, HW]
         # torch's fused attention has no gradient of a gradient, which penalties need.
         scores = g.transpose(1, 2) @ f  # [N, HW, HW / 4]
-        beta = (scores if scores.dtype == torch.float64 else scores.float()).softmax(2)
+        beta = precise(scores).softmax(2)
         o = self.v((h @ beta.transpose(1, 2).to(h.dtype)).unflatten(2, x.shape[2:]))
         return (self.gamma * o + x).to(x.dtype)

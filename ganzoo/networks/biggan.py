@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo.networks.attention import SelfAttention
 from ganzoo.networks.conditional import DiscriminatorClass, GeneratorClass, ProjectionDiscriminator
+from ganzoo.networks.filters import enlarged
 from ganzoo.networks.layers import Layers, Network, spectrally_normalised, square_size
 from ganzoo.networks.resnet import Block, convolution, linear
 
@@ -70,16 +71,9 @@ class UpBlock(Block):
 
     def forward(self, x: Tensor, *code: Tensor) -> Tensor:
         h = self.one(F.interpolate(self.before(x, *code), scale_factor=2.0))
-        return self.two(self.between(h, *code)) + doubled(self.shortcut(x))
-
-
-def doubled(x: Tensor) -> Tensor:
-    """Each pixel four times: [N, C, H, W] -> [N, C, 2H, 2W].
-
-    `F.interpolate`'s gradient is summed in another order when it is compiled. The shortcut's bias, whose gradient is next to
-    nothing, since batch normalisation follows, would then go elsewhere than in an eager run.
-    """
-    return x.permute(0, 2, 3, 1).repeat_interleave(2, 1).repeat_interleave(2, 2).permute(0, 3, 1, 2)
+        # Of the shortcut's bias the gradient is next to nothing, since batch normalisation follows: summed in another order, as
+        # that of `F.interpolate` is when it is compiled, it would lead elsewhere than in an eager run.
+        return self.two(self.between(h, *code)) + enlarged(self.shortcut(x))
 
 
 class BigGANGenerator(nn.Module):

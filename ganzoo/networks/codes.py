@@ -1,15 +1,10 @@
 """Codes that go into a generator beside its noise and are read off its samples again (arXiv:1606.03657)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from ganzoo.networks.conditional import beside_last
+from ganzoo.networks.conditional import DiscriminatorClass, GeneratorClass, beside_last
 from ganzoo.one_hot import one_hot
-
-GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]
-DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]
 
 
 def random_codes(n: int, categories: tuple[int, ...], continuous: int, device: torch.device) -> Tensor:

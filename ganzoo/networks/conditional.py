@@ -37,12 +37,13 @@ class LabelledGenerator(nn.Module):
 class LabelledDiscriminator(nn.Module):
     """D(x, y) of any discriminator, which is given y beside x (arXiv:1411.1784, figure 1): [N, *shape], [N] -> logits [N].
 
-    To an image y is one more channel, a picture learned for each class; to a point, as many more features as classes.
+    To an image y is one more channel, a picture learned for each class; to a series, one more step; to a point, as many more
+    features as classes.
     """
 
     def __init__(self, kind: DiscriminatorClass, classes: int, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.beside = (1, *shape[1:]) if len(shape) == 3 else (classes,)
+        self.beside = (1, *shape[1:]) if len(shape) > 1 else (classes,)
         self.embed = nn.Embedding(classes, prod(self.beside))
         self.network = kind((shape[0] + self.beside[0], *shape[1:]))
 

@@ -6,12 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.networks.layers import precise
+
 SLOPE = 0.2
-
-
-def precise(x: Tensor) -> Tensor:
-    """In float32, whatever autocast does; float64 stays."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def activated(x: Tensor, gain: float = sqrt(2)) -> Tensor:
@@ -91,6 +88,7 @@ class MinibatchStddev(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = next(size for size in range(min(self.group, len(x)), 0, -1) if len(x) % size == 0)
-        groups = x.unflatten(0, (size, -1))  # [size, N / size, C, H, W]: as in the authors' code no neighbours
-        spread = (groups - groups.mean(0)).square().mean(0).add(1e-8).sqrt().mean((1, 2, 3))  # [N / size]
+        groups = precise(x).unflatten(0, (size, -1))  # [size, N / size, C, H, W]: as in the authors' code no neighbours
+        # In float32: 1e-8 is zero in float16, and the root's gradient there is not finite.
+        spread = (groups - groups.mean(0)).square().mean(0).add(1e-8).sqrt().mean((1, 2, 3)).to(x.dtype)  # [N / size]
         return torch.cat([x, spread.repeat(size).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], dim=1)

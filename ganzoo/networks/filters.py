@@ -1,11 +1,22 @@
-"""Smooth resampling: images filtered by binomial filters, [1, 2, 1] / 4 and [1, 3, 3, 1] / 8, in both directions.
+"""Resampling: by nearest neighbours, and smoothly, by binomial filters, [1, 2, 1] / 4 and [1, 3, 3, 1] / 8, in both directions.
 
-Each is a row of boxes of 2x2, because [1, 1] * [1, 1] = [1, 2, 1] and so on: pooling is differentiated any number of times,
-where torch differentiates a convolution of each channel for itself by a loop over the channels. Zeros are around.
+Each filter is a row of boxes of 2x2, because [1, 1] * [1, 1] = [1, 2, 1] and so on: pooling is differentiated any number of
+times, where torch differentiates a convolution of each channel for itself by a loop over the channels. Zeros are around.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def enlarged(x: Tensor, doublings: int = 1) -> Tensor:
+    """By nearest neighbours: [N, C, H, W] -> [N, C, H 2^doublings, W 2^doublings]."""
+    if not doublings:
+        return x
+    # F.interpolate is traced as reading by index, whose gradient is summed in another order than uncompiled.
+    n, c, h, w = x.shape
+    times = 2**doublings
+    x = x.permute(0, 2, 3, 1)[:, :, None, :, None].expand(n, h, times, w, times, c)
+    return x.reshape(n, h * times, w * times, c).permute(0, 3, 1, 2)  # channels last
 
 
 def boxed(x: Tensor, times: int, padding: int) -> Tensor:

@@ -23,6 +23,7 @@ class Front(nn.Module):
         return self.discriminator(self.seen(x), *more)
 
     def features(self, x: Tensor) -> Tensor:
+        """The discriminator's, of what it is shown."""
         return self.discriminator.features(self.seen(x))  # type: ignore[operator]
 
     def seen(self, x: Tensor) -> Tensor:

@@ -1,16 +1,12 @@
 """Discriminators as encoders, and of pairs (x, z) (arXiv:1605.09782, arXiv:1606.00704)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from ganzoo.networks.conditional import ending_in
+from ganzoo.networks.conditional import DiscriminatorClass, ending_in
 from ganzoo.networks.layers import spectrally_normalised
 from ganzoo.networks.mlp import perceptron
-
-DiscriminatorClass = Callable[[tuple[int, ...]], nn.Module]
 
 
 class Encoder(nn.Module):
@@ -29,7 +25,7 @@ class JointDiscriminator(nn.Module):
     """D(x, z) of any discriminator: [N, *shape], [N, latent_dim] -> logits [N], float32.
 
     x and z are each embedded by a network of its own, the embeddings judged together (arXiv:1606.00704, table 6), without
-    batch normalisation but where the discriminator brings it; spectrally normalised throughout if the discriminator is.
+    batch normalisation except where the discriminator brings it; spectrally normalised throughout if the discriminator is.
 
     Each embedding has as many units as the discriminator has features, but at most 512, and so has each of two layers that see
     both.

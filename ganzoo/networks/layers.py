@@ -18,6 +18,11 @@ Network = TypeVar("Network", bound=nn.Module)
 REFERENCE = 64  # samples in virtual batch normalisation's reference batch
 
 
+def precise(x: Tensor) -> Tensor:
+    """In float32, whatever autocast does; float64 stays."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def normalisation(norm: GeneratorNorm | DiscriminatorNorm, channels: int) -> nn.Module:
     """Batch normalisation, layer normalisation over [C, H, W], virtual batch normalisation, or nothing (`spectral` is of
     weights, not of maps): [N, C, H, W] -> the same."""
@@ -58,7 +63,7 @@ class VirtualBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        h = x if x.dtype == torch.float64 else x.float()
+        h = precise(x)
         var, mean = torch.var_mean(h, (2, 3), correction=0)  # of each sample: [R + N, C]
         ref_var, ref_mean = torch.var_mean(h[: self.reference], (0, 2, 3), correction=0)  # [C]
         index = torch.arange(len(x), device=x.device)[:, None]
@@ -94,7 +99,7 @@ class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized() or (world := dist.get_world_size()) == 1:
             return super().forward(x)
-        h = x if x.dtype == torch.float64 else x.float()
+        h = precise(x)
         var, mean = torch.var_mean(h, [0, *range(2, x.ndim)], correction=0)  # of this rank: [C]
         own = F.pad(torch.stack([var, mean])[None], (0, 0, 0, 0, dist.get_rank(), world - 1 - dist.get_rank()))
         vars, means = AllReduced.apply(own).unbind(1)  # type: ignore[no-untyped-call]  # of each: [world, C]

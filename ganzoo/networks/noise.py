@@ -16,12 +16,20 @@ class InstanceNoise(Front):
         discriminator: [N, *shape] and whatever else it takes -> what it returns.
         std: sigma at first, in units of the samples (images span -1 to 1).
         steps: round in which sigma reaches zero.
+
+    Raises:
+        ValueError: a negative standard deviation, or steps below 1.
     """
 
     sigma: Tensor
 
     def __init__(self, discriminator: nn.Module, std: float, steps: int) -> None:
         super().__init__(discriminator)
+        if std < 0 or steps < 1:
+            raise ValueError(
+                "instance noise is a standard deviation and the round in which it reaches zero, such as [0.1, 50000], not "
+                f"[{std:g}, {steps}]"
+            )
         self.std, self.steps = std, steps
         self.register_buffer("sigma", torch.tensor(float(std)))
 

@@ -25,10 +25,10 @@ def initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02), normalisation's gains from N(1, 0.02), biases 0, as in the authors' code."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
         nn.init.normal_(module.weight, 1.0, 0.02)
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
-        nn.init.zeros_(module.bias)
 
 
 class PatchDiscriminator(nn.Module):
@@ -70,6 +70,11 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).float().squeeze(1)
+
+
+def means(logits: Tensor) -> Tensor:
+    """Over each image's patches, or of its one logit: [N, ...] -> [N]."""
+    return logits.reshape(len(logits), -1).mean(1)
 
 
 def side_by_side(*images: Tensor) -> Tensor:

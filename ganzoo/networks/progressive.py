@@ -8,24 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, MinibatchStddev, pixel_norm, precise
-from ganzoo.networks.filters import boxed
-from ganzoo.networks.layers import square_size
+from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, MinibatchStddev, pixel_norm
+from ganzoo.networks.filters import boxed, enlarged
+from ganzoo.networks.layers import precise, square_size
 from ganzoo.networks.r3gan import widths
 
 SIZES = [8, 16, 32, 64, 128, 256, 512, 1024]
 GAIN = sqrt(2)  # He's constant, here in the weights and not behind leaky ReLU
-
-
-def enlarged(x: Tensor, doublings: int = 1) -> Tensor:
-    """By nearest neighbours: [N, C, H, W] -> [N, C, H 2^doublings, W 2^doublings]."""
-    if not doublings:
-        return x
-    # F.interpolate is traced as reading by index, whose gradient is summed in another order than uncompiled.
-    n, c, h, w = x.shape
-    times = 2**doublings
-    x = x.permute(0, 2, 3, 1)[:, :, None, :, None].expand(n, h, times, w, times, c)
-    return x.reshape(n, h * times, w * times, c).permute(0, 3, 1, 2)  # channels last
 
 
 def reduced(x: Tensor, halvings: int = 1) -> Tensor:

@@ -174,10 +174,15 @@ class LSTMGenerator(nn.Module):
 
 
 class LSTMDiscriminator(nn.Module):
-    """RCGAN's: series [N, length, features] -> a logit for each step, [N, length], float32."""
+    """RCGAN's: series [N, length, features] -> a logit for each step, [N, length], float32.
+
+    Raises:
+        ValueError: samples that are no series.
+    """
 
     def __init__(self, shape: tuple[int, ...], *, hidden: int = 100) -> None:
         super().__init__()
+        refuse_no_series(shape, "LSTMDiscriminator")
         self.lstm = LSTM(shape[1], hidden)
         self.last = nn.Linear(hidden, 1)
 
@@ -214,7 +219,7 @@ def opened(bias: Tensor, gates: int) -> Tensor:
     return bias
 
 
-def refuse_no_series(shape: tuple[int, ...], variant: str) -> None:
-    """Raise ValueError if samples are no series."""
+def refuse_no_series(shape: tuple[int, ...], name: str) -> None:
+    """Raise ValueError if samples, which are no series, are given to a variant or network of this name."""
     if len(shape) != 2:
-        raise ValueError(f"{variant} is of time series, not of samples of shape {tuple(shape)}: choose --data Sines, say")
+        raise ValueError(f"{name} is of time series, not of samples of shape {tuple(shape)}: choose --data Sines, say")

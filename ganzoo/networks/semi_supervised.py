@@ -71,7 +71,7 @@ class NoisyMLPDiscriminator(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees but for its noise: [N, features]."""
-        return self.layers(x.flatten(1) + 1)  # of a black background no weight is in favour
+        return self.layers(x.flatten(1) + 1)  # black is 0, as in the authors' code: a dark background says nothing
 
 
 class SoftplusMLPGenerator(nn.Module):

@@ -72,14 +72,14 @@ class SRGANDiscriminator(nn.Module):
         width: channels of the first layer.
 
     Raises:
-        ValueError: sides below 16.
+        ValueError: samples that are not images, or sides below 16.
     """
 
     def __init__(self, shape: tuple[int, ...], *, width: int = 64) -> None:
         super().__init__()
+        if len(shape) != 3 or min(shape[1:]) < 16:
+            raise ValueError(f"SRGANDiscriminator halves images four times: 16 pixels a side at least, not {tuple(shape)}")
         channels, height, width_of_image = shape
-        if min(height, width_of_image) < 16:
-            raise ValueError(f"SRGANDiscriminator halves images four times: 16 pixels a side at least, not {shape}")
         self.grid = height // 16, width_of_image // 16
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
         plan = [(factor, stride) for factor in (1, 2, 4, 8) for stride in (1, 2)][1:]

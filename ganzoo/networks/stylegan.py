@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, pixel_norm, precise
+from ganzoo.networks.equalised import SLOPE, EqualisedConv2d, EqualisedLinear, pixel_norm
 from ganzoo.networks.filters import blurred
+from ganzoo.networks.layers import precise
 from ganzoo.networks.progressive import GAIN, GrowingGenerator, HalvingBlock, ProGANDiscriminator, doubled
 
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo.networks.recurrent import refuse_no_series
+
 
 class TemporalBlock(nn.Module):
     """Two dilated convolutions, each before a PReLU (definition B.1), without padding.
@@ -66,10 +68,14 @@ class TCNDiscriminator(nn.Module):
     """Series [N, length, features] -> logits [N], float32: one output, whose field is the whole series, or little more.
 
     Where it is more there are zeros before the series.
+
+    Raises:
+        ValueError: samples that are no series.
     """
 
     def __init__(self, shape: tuple[int, ...], *, width: int = 80) -> None:
         super().__init__()
+        refuse_no_series(shape, "TCNDiscriminator")
         length, features = shape
         self.tcn = TCN(features, 1, width=width, blocks=max(1, ceil(log2(length + 1)) - 1))
         self.before = self.tcn.field - length
