@@ -323,9 +323,14 @@ def test_scores_are_written_and_read_back(tmp_path):
     assert (protocol.metric, protocol.n_fake, protocol.n_real) == ("kd_tiny", 30, 40)
     assert protocol.settings == {"subsets": 100, "subset_size": 15}
     assert scores[0].origin.torch == torch.__version__
-    (tmp_path / "scores.jsonl").write_text('{"metric": "fid"}\n')
+    file = tmp_path / "scores.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])
+    assert stamp.read(file) == scores, "but for the last line, which was cut short"
+    stamp.append(file, scores[:1])
+    assert stamp.read(file) == [*scores, scores[0]]
+    file.write_text('{"metric": "fid"}\n')
     with pytest.raises(ValueError, match=r"line 1 of .* is no score"):
-        stamp.read(tmp_path / "scores.jsonl")
+        stamp.read(file)
 
 
 def test_too_few_samples_are_warned_of():
