@@ -185,7 +185,7 @@ def test_distances_of_the_same_are_zero():
     x = torch.rand(20, 6, 3)
     for distance in (series.marginal_distance, series.autocorrelation_error, series.cross_correlation_error):
         assert distance(x, x) == 0
-        assert distance(x**4, x) > 0 or distance is not series.marginal_distance
+        assert distance(x**4, x) > 0
     assert series.cross_correlation_error(x[:, :, :1], x[:, :, 1:2]) == 0
 
 
