@@ -180,6 +180,9 @@ def test_bad_weights_are_refused(tmp_path):
             extractor(name, tmp_path / "other.pth")
         with pytest.raises(ValueError, match="no weights at"):
             extractor(name, tmp_path / "absent.pth")
+    for file in ("malice.pth", "other.pth"):
+        with pytest.raises(ValueError, match="does not hold the weights of CLIP's"):
+            extractor("clip", tmp_path / file)
     assert not (tmp_path / "executed").exists()
     with pytest.raises(ValueError, match="no extractor inceptoin: choose one of inception"):
         extractor("inceptoin")
@@ -340,12 +343,12 @@ def test_too_few_samples_are_warned_of():
 
 
 def test_fewer_than_a_metric_needs_are_refused():
-    with pytest.raises(ValueError, match=r"prdc needs at least 6 images: there are 5 in --evaluation\.n"):
+    with pytest.raises(ValueError, match=r"prdc needs at least 6 samples: there are 5 in --evaluation\.n"):
         ganzoo.Evaluation(2, ["fd", "prdc"], "tiny", n=5)
-    with pytest.raises(ValueError, match="kd needs at least 4 images: there are 3 real ones"):
+    with pytest.raises(ValueError, match="kd needs at least 4 samples: there are 3 real ones"):
         Evaluator(["kd"], extractor("tiny"), sample_images(pictures(3)), split="train")
     evaluator = Evaluator(["fd", "kd", "prdc"], extractor("tiny"), sample_images(pictures(40)), split="train")
-    with pytest.raises(ValueError, match="prdc needs at least 6 images: there are 5 samples"):
+    with pytest.raises(ValueError, match="prdc needs at least 6 samples: there are 5 fakes"):
         evaluator(sample_images(pictures(5)), NOBODY)
     assert all(np.isfinite(score.value) for score in evaluator(sample_images(pictures(6)), NOBODY))
 

@@ -127,7 +127,10 @@ def clip(weights: str | Path | None) -> Extractor:
     from torch_fidelity.feature_extractor_clip import MODEL_METADATA, MODEL_URLS, FeatureExtractorCLIP
 
     path = weights or downloaded(MODEL_URLS[CLIP], hash_prefix=MODEL_METADATA[CLIP]["hash"], name=f"{CLIP}.pt")
-    network = FeatureExtractorCLIP(CLIP, ["clip"], str(path))
+    try:
+        network = FeatureExtractorCLIP(CLIP, ["clip"], str(path))
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} does not hold the weights of CLIP's ViT-L/14 at 336 pixels") from error
     return Extractor("clip", network, 768, f"{network.resolution}, TF1 bilinear")
 
 

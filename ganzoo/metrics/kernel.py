@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.metrics.features import tf32
 from ganzoo.metrics.score import Score, check_features
+from ganzoo.precision import tf32
 
 CHUNK = 1024  # rows of a kernel matrix in memory at a time
 
