@@ -279,7 +279,7 @@ def test_steps_are_sobels():
     assert grey(image) is image
 
 
-def test_derived_data_refuse():
+def test_derived_data_refuse(folders):
     with pytest.raises(ValueError, match=r"^Colourisation is of colour images"):
         ganzoo.Colourisation(of=ganzoo.Digits())
     with pytest.raises(ValueError, match="not of samples of shape"):
@@ -290,6 +290,13 @@ def test_derived_data_refuse():
         ganzoo.Denoising(of=ganzoo.Digits(), std=-1.0)
     with pytest.raises(ValueError, match="by their index"):
         ganzoo.Denoising(of=ganzoo.Shards(shards=__file__))
+    for kind in (ganzoo.Denoising, ganzoo.Inverted):
+        with pytest.raises(ValueError, match=r"^\w+ takes single images by their index, which Paired does not give so"):
+            kind(of=ganzoo.Paired(root=f"{folders}/both", size=16))
+        with pytest.raises(ValueError, match=r"leave out --data.of.labelled$"):
+            kind(of=ganzoo.Digits(labelled=50))
+    with pytest.raises(ValueError, match=r"^Denoising passes over labels: leave out --data.labelled$"):
+        ganzoo.Denoising(of=ganzoo.Digits(), labelled=50)
 
 
 # --- two domains

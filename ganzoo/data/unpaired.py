@@ -180,7 +180,8 @@ class _Halves(TwoDomains):
         of: the data, held whole in memory; batches and what else is said of loading are this module's own.
 
     Raises:
-        ValueError: data that are not images, or are read from shards; `source_labels` of data without classes.
+        ValueError: data that are not images, are pairs, or are read from shards; `labelled`; `load_size`; `source_labels` of
+            data without classes.
     """
 
     def __init__(self, *, of: DataModule, **two: Any) -> None:
