@@ -605,6 +605,17 @@ def test_the_cache_is_used_again_until_a_file_changes(tmp_path: Path, monkeypatc
     assert len(opens) == 12
 
 
+def test_folders_of_the_same_names_sizes_and_times_have_their_own_caches(tmp_path: Path) -> None:
+    """As unpacked from a tar, whose times are whole seconds; an uncompressed image's size is that of any other."""
+    for name, red in (("one", 10), ("other", 20), ("copy", 10)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (6, 6), (red, 0, 0)).save(tmp_path / name / "0.bmp")
+        os.utime(tmp_path / name / "0.bmp", (1, 1))
+    one, other, copy = (opened(folder(tmp_path / name, tmp_path)) for name in ("one", "other", "copy"))
+    assert (reds(one.train), reds(other.train)) == ([10], [20])
+    assert copy.training.pixels == one.training.pixels, "decoded once"
+
+
 def test_an_interrupted_decoding_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_images(tmp_path / "set", 3)
     monkeypatch.setattr(cache.ImageSet, "_write", lambda self, file: file.write(b"half") and 1 / 0)
