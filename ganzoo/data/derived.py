@@ -75,7 +75,7 @@ class EdgesToPhotos(Derived):
     """Edges, dark on white, and the images that they are of.
 
     Args:
-        gain: how dark a step of brightness is: one of 1 / gain of the whole range is black.
+        gain: how dark a step of brightness is: 1 / gain of the whole range, or more, is black.
     """
 
     def __init__(self, *, of: DataModule, gain: float = 4.0, **loading: Any) -> None:

@@ -21,6 +21,9 @@ def kernel_distance(fake: Tensor, real: Tensor, *, subsets: int = 100, subset_si
 
     Args:
         fake, real: features [n, d] each, on one device.
+
+    Raises:
+        ValueError: fewer of either than a subset has; features that are not finite, or of two widths.
     """
     check_features(fake=fake, real=real)
     n, m = min(len(fake), len(real)), subset_size

@@ -13,6 +13,8 @@ def modes(samples: Tensor, centres: Tensor, std: float | Tensor, weights: Tensor
     Args:
         std: of all modes, or of each [K].
         weights: of each mode, [K] of sum 1; None for equal ones.
+
+    All tensors are on one device.
     """
     share = centres.new_full((len(centres),), 1 / len(centres)) if weights is None else weights
     distance, nearest = torch.cdist(samples, centres).min(1)  # [N]

@@ -128,8 +128,8 @@ def facts(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Resul
     assert real.natural is not None  # Evaluator takes it from the data
     found: dict[str, Result] = {}
     for before, of in (("", fake), ("real_", real)):
-        facts = series.stylised_facts(real.natural(of.features.unflatten(1, real.shape)))
-        found |= {f"{before}{name}": Result(Score(value, None), {}) for name, value in facts.items()}
+        measured = series.stylised_facts(real.natural(of.features.unflatten(1, real.shape)))
+        found |= {f"{before}{name}": Result(Score(value, None), {}) for name, value in measured.items()}
     return found
 
 
