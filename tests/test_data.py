@@ -229,7 +229,7 @@ def test_real_samples_are_the_first_as_the_model_sees_them() -> None:
     assert len(Small().real_samples(99)) == 12
 
 
-@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"workers": -1}])
+@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"workers": -1}, {"label_seed": -1}])
 def test_sizes_are_checked(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be at least"):
         Small(**bad)
@@ -794,6 +794,8 @@ def test_gaussian_centres() -> None:
     assert sorted(set(grid[:, 0].tolist())) == [-4, -2, 0, 2, 4] and len(grid.unique(dim=0)) == 25
     with pytest.raises(ValueError, match="square number of modes such as 4 or 9"):
         Gaussians(layout="grid", modes=8)
+    with pytest.raises(ValueError, match="std must be positive, not 0"):
+        Gaussians(std=0)
 
 
 # --- real data, where there is some

@@ -356,6 +356,7 @@ def test_quarters():
         (lambda rows: None, {"label": "regime"}, "give both --data.label"),
         (lambda rows: None, {"growth": ["day"]}, "--data.growth names day, which is none of --data.columns"),
         (lambda rows: None, {"held_out": 1.0}, "held_out is a share of the rows"),
+        (lambda rows: None, {"length": 1}, "length must be at least 2, not 1"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_told_in_a_line(tmp_path, change, options, message):

@@ -118,6 +118,8 @@ def test_scores_are_against_complete_rows(path, tmp_path):
         ("x,y\n", {}, "has no rows"),
         ("", {}, "has no rows"),
         ("x,y\n1,2\n", {"missing": 1.0}, "missing is a share"),
+        ("x,y\n1,\n3,4\n", {"held_out": 0.9}, "none of .*'s 2 rows is left to train on: set --data.held_out to less than 0.9"),
+        ("x,y\n1,\n", {"split_seed": -1}, "split_seed must be at least 0, not -1"),
         ("x\n" + "\n".join(f"n{i}" for i in range(101)), {"missing": 0.1}, "101 different texts"),
         ("x,y\n1,2\n3,\n", {"missing": 0.999}, "has no value left in any training row"),
     ],

@@ -85,8 +85,7 @@ class Paired(DataModule):
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
-        if load_size is not None:
-            at_least(size, load_size=load_size)
+        at_least(size, load_size=load_size)
         self.shape = (channels, size, size)
         self.flip, self.side = flip, side
         self._decoding = (load_size or size, channels, None)

@@ -141,8 +141,7 @@ class Unpaired(TwoDomains):
         **two: Any,
     ) -> None:
         super().__init__(load_size=load_size, **two)
-        if load_size is not None:
-            at_least(size, load_size=load_size)
+        at_least(size, load_size=load_size)
         if (val_source_root is None) != (val_target_root is None):
             raise ValueError("give both --data.val_source_root and --data.val_target_root, or neither")
         of: dict[str, Any] = {"size": load_size or size, "channels": channels, "cache": cache, "max_unreadable": max_unreadable}
