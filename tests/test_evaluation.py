@@ -152,6 +152,11 @@ def test_effnet_lite0s_features_are_those_of_timms_network():
             assert (mine - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
+def test_features_are_where_float64_is():
+    by = extractor("tiny").to(torch.device("mps"))
+    assert by.device.type == by(torch.from_numpy(pictures(2)))[0].device.type == "cpu"
+
+
 def test_features_do_not_depend_on_the_batch():
     by = extractor("tiny")
     images = torch.from_numpy(pictures(70))

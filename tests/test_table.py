@@ -143,6 +143,12 @@ def test_no_file(tmp_path):
         ganzoo.Table(path=str(tmp_path / "t.parquet"))
 
 
+def test_a_delimiter_in_a_quoted_name_is_none(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('"size; width; height",kind\n1,2\n')
+    assert read_cells(path).columns == {"size; width; height": ["1"], "kind": ["2"]}
+
+
 @pytest.mark.parametrize("text", ['a;b\r\n"x;y";1\r\n;2,5\r\n', "\ufeffa\tb\n1\t\n", 'a,b\n"two\nlines",1\n'])
 def test_csv_is_written_back_as_it_stood(tmp_path, text):
     path = tmp_path / "t.csv"

@@ -50,11 +50,14 @@ class Extractor:
         self.to(torch.device("cpu"))
 
     def to(self, device: torch.device, precision: str | None = None) -> "Extractor":
-        """Move to the device; there `precision` is `float32` or, on CUDA only and the default there, `tf32`.
+        """Move to the device; there `precision` is `float32` or, on CUDA only and the default there, `tf32`. Instead of
+        MPS, which has no float64 for the scores, it is the CPU.
 
         Raises:
             ValueError: another precision.
         """
+        if device.type == "mps":
+            device = torch.device("cpu")
         fast = device.type == "cuda"
         self.precision = precision or ("tf32" if fast else "float32")
         if self.precision not in ("float32", "tf32") or (self.precision == "tf32" and not fast):
