@@ -130,7 +130,7 @@ class Evaluator:
         seed: int | None = None,
     ) -> list[Stamped]:
         """Every score of the fakes. With several ranks, all call this, and all get the same."""
-        scores.refuse_too_few(self.metrics, len(fakes), "samples")
+        scores.refuse_too_few(self.metrics, len(fakes), "fakes")
         fake = extract(
             self.extractor, fakes, len(fakes), partial(progress, self.console, f"features of {len(fakes):,} samples")
         )

@@ -229,7 +229,7 @@ def test_real_samples_are_the_first_as_the_model_sees_them() -> None:
     assert len(Small().real_samples(99)) == 12
 
 
-@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"workers": -1}])
+@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"workers": -1}, {"label_seed": -1}])
 def test_sizes_are_checked(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be at least"):
         Small(**bad)
@@ -605,6 +605,17 @@ def test_the_cache_is_used_again_until_a_file_changes(tmp_path: Path, monkeypatc
     assert len(opens) == 12
 
 
+def test_folders_of_the_same_names_sizes_and_times_have_their_own_caches(tmp_path: Path) -> None:
+    """As unpacked from a tar, whose times are whole seconds; an uncompressed image's size is that of any other."""
+    for name, red in (("one", 10), ("other", 20), ("copy", 10)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (6, 6), (red, 0, 0)).save(tmp_path / name / "0.bmp")
+        os.utime(tmp_path / name / "0.bmp", (1, 1))
+    one, other, copy = (opened(folder(tmp_path / name, tmp_path)) for name in ("one", "other", "copy"))
+    assert (reds(one.train), reds(other.train)) == ([10], [20])
+    assert copy.training.pixels == one.training.pixels, "decoded once"
+
+
 def test_an_interrupted_decoding_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_images(tmp_path / "set", 3)
     monkeypatch.setattr(cache.ImageSet, "_write", lambda self, file: file.write(b"half") and 1 / 0)
@@ -783,6 +794,8 @@ def test_gaussian_centres() -> None:
     assert sorted(set(grid[:, 0].tolist())) == [-4, -2, 0, 2, 4] and len(grid.unique(dim=0)) == 25
     with pytest.raises(ValueError, match="square number of modes such as 4 or 9"):
         Gaussians(layout="grid", modes=8)
+    with pytest.raises(ValueError, match="std must be positive, not 0"):
+        Gaussians(std=0)
 
 
 # --- real data, where there is some

@@ -152,6 +152,11 @@ def test_effnet_lite0s_features_are_those_of_timms_network():
             assert (mine - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
+def test_features_are_where_float64_is():
+    by = extractor("tiny").to(torch.device("mps"))
+    assert by.device.type == by(torch.from_numpy(pictures(2)))[0].device.type == "cpu"
+
+
 def test_features_do_not_depend_on_the_batch():
     by = extractor("tiny")
     images = torch.from_numpy(pictures(70))
@@ -180,6 +185,9 @@ def test_bad_weights_are_refused(tmp_path):
             extractor(name, tmp_path / "other.pth")
         with pytest.raises(ValueError, match="no weights at"):
             extractor(name, tmp_path / "absent.pth")
+    for file in ("malice.pth", "other.pth"):
+        with pytest.raises(ValueError, match="does not hold the weights of CLIP's"):
+            extractor("clip", tmp_path / file)
     assert not (tmp_path / "executed").exists()
     with pytest.raises(ValueError, match="no extractor inceptoin: choose one of inception"):
         extractor("inceptoin")
@@ -323,9 +331,14 @@ def test_scores_are_written_and_read_back(tmp_path):
     assert (protocol.metric, protocol.n_fake, protocol.n_real) == ("kd_tiny", 30, 40)
     assert protocol.settings == {"subsets": 100, "subset_size": 15}
     assert scores[0].origin.torch == torch.__version__
-    (tmp_path / "scores.jsonl").write_text('{"metric": "fid"}\n')
+    file = tmp_path / "scores.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])
+    assert stamp.read(file) == scores, "but for the last line, which was cut short"
+    stamp.append(file, scores[:1])
+    assert stamp.read(file) == [*scores, scores[0]]
+    file.write_text('{"metric": "fid"}\n')
     with pytest.raises(ValueError, match=r"line 1 of .* is no score"):
-        stamp.read(tmp_path / "scores.jsonl")
+        stamp.read(file)
 
 
 def test_too_few_samples_are_warned_of():
@@ -335,12 +348,12 @@ def test_too_few_samples_are_warned_of():
 
 
 def test_fewer_than_a_metric_needs_are_refused():
-    with pytest.raises(ValueError, match=r"prdc needs at least 6 images: there are 5 in --evaluation\.n"):
+    with pytest.raises(ValueError, match=r"prdc needs at least 6 samples: there are 5 in --evaluation\.n"):
         ganzoo.Evaluation(2, ["fd", "prdc"], "tiny", n=5)
-    with pytest.raises(ValueError, match="kd needs at least 4 images: there are 3 real ones"):
+    with pytest.raises(ValueError, match="kd needs at least 4 samples: there are 3 real ones"):
         Evaluator(["kd"], extractor("tiny"), sample_images(pictures(3)), split="train")
     evaluator = Evaluator(["fd", "kd", "prdc"], extractor("tiny"), sample_images(pictures(40)), split="train")
-    with pytest.raises(ValueError, match="prdc needs at least 6 images: there are 5 samples"):
+    with pytest.raises(ValueError, match="prdc needs at least 6 samples: there are 5 fakes"):
         evaluator(sample_images(pictures(5)), NOBODY)
     assert all(np.isfinite(score.value) for score in evaluator(sample_images(pictures(6)), NOBODY))
 

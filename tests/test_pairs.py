@@ -15,8 +15,9 @@ from ganzoo.callbacks.translations import shown, side_by_side
 from ganzoo.data.base import Rounds
 from ganzoo.data.derived import grey, steps
 from ganzoo.data.device import ResidentStream
-from ganzoo.data.pairs import crop_alike, cropped
+from ganzoo.data.pairs import crop_alike, cropped, drawn
 from ganzoo.evaluation import Evaluator, evaluate, split_of
+from ganzoo.game import draw_from
 from ganzoo.metrics.features import extractor
 
 CPU = torch.device("cpu")
@@ -106,6 +107,16 @@ def test_both_images_are_mirrored_and_cut_alike(folders):
     assert not same(found, with_centre), "the squares are drawn"
     assert same(found, rounds(data, 4))
     assert same(found[2:], rounds(data, 2, seen=12)), "a function of the seed and the position"
+
+
+@pytest.mark.parametrize("noise", [0, 1, 2])
+def test_what_data_draw_is_not_the_games_noise(folders, noise):
+    data = ready(ganzoo.Paired(root=f"{folders}/both", size=16))
+    rounds(data, 1)
+    game = data.trainer.lightning_module
+    game.noise = noise
+    draw_from(CPU, game.seed, data.trainer.global_step, 0, *([noise] if noise else []))  # as a round begins
+    assert not torch.equal(torch.randn(9), torch.randn(9, generator=drawn(data, CPU)))
 
 
 def test_crops_are_those_of_a_loop():
@@ -268,7 +279,7 @@ def test_steps_are_sobels():
     assert grey(image) is image
 
 
-def test_derived_data_refuse():
+def test_derived_data_refuse(folders):
     with pytest.raises(ValueError, match=r"^Colourisation is of colour images"):
         ganzoo.Colourisation(of=ganzoo.Digits())
     with pytest.raises(ValueError, match="not of samples of shape"):
@@ -279,6 +290,13 @@ def test_derived_data_refuse():
         ganzoo.Denoising(of=ganzoo.Digits(), std=-1.0)
     with pytest.raises(ValueError, match="by their index"):
         ganzoo.Denoising(of=ganzoo.Shards(shards=__file__))
+    for kind in (ganzoo.Denoising, ganzoo.Inverted):
+        with pytest.raises(ValueError, match=r"^\w+ takes single images by their index, which Paired does not give so"):
+            kind(of=ganzoo.Paired(root=f"{folders}/both", size=16))
+        with pytest.raises(ValueError, match=r"leave out --data.of.labelled$"):
+            kind(of=ganzoo.Digits(labelled=50))
+    with pytest.raises(ValueError, match=r"^Denoising passes over labels: leave out --data.labelled$"):
+        ganzoo.Denoising(of=ganzoo.Digits(), labelled=50)
 
 
 # --- two domains
@@ -440,9 +458,9 @@ def test_pictures_show_the_same_squares_each_time(folders):
     data.trainer = trainer()
     data.trainer.strategy.connect(game)
     data.trainer.training = True
-    drawn = np.asarray(side_by_side(shown(game, data, 3)))
+    first = np.asarray(side_by_side(shown(game, data, 3)))
     data.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = 9
-    assert np.array_equal(drawn, np.asarray(side_by_side(shown(game, data, 3))))
+    assert np.array_equal(first, np.asarray(side_by_side(shown(game, data, 3))))
     assert not data.still
 
 
@@ -483,7 +501,7 @@ def test_translations_differ_by_dropout_alone():
     assert not torch.equal(translated[0], translated[2])
     silent = of_digits(ganzoo.Pix2Pix, generator=partial(ganzoo.UNet, width=4, dropout=0.0))
     both = silent.translate(torch.cat([source, -source]))
-    torch.testing.assert_close(both[:1], silent.translate(source)), "nor by its neighbours"
+    torch.testing.assert_close(both[:1], silent.translate(source))  # nor by its neighbours
 
 
 def test_a_game_remembers_its_sources(fit):

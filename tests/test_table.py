@@ -118,6 +118,8 @@ def test_scores_are_against_complete_rows(path, tmp_path):
         ("x,y\n", {}, "has no rows"),
         ("", {}, "has no rows"),
         ("x,y\n1,2\n", {"missing": 1.0}, "missing is a share"),
+        ("x,y\n1,\n3,4\n", {"held_out": 0.9}, "none of .*'s 2 rows is left to train on: set --data.held_out to less than 0.9"),
+        ("x,y\n1,\n", {"split_seed": -1}, "split_seed must be at least 0, not -1"),
         ("x\n" + "\n".join(f"n{i}" for i in range(101)), {"missing": 0.1}, "101 different texts"),
         ("x,y\n1,2\n3,\n", {"missing": 0.999}, "has no value left in any training row"),
     ],
@@ -139,6 +141,12 @@ def test_no_file(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no Parquet file"):
         ganzoo.Table(path=str(tmp_path / "t.parquet"))
+
+
+def test_a_delimiter_in_a_quoted_name_is_none(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('"size; width; height",kind\n1,2\n')
+    assert read_cells(path).columns == {"size; width; height": ["1"], "kind": ["2"]}
 
 
 @pytest.mark.parametrize("text", ['a;b\r\n"x;y";1\r\n;2,5\r\n', "\ufeffa\tb\n1\t\n", 'a,b\n"two\nlines",1\n'])

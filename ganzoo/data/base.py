@@ -59,8 +59,8 @@ class DataModule(L.LightningDataModule):
         limit: so many training samples, always the same, and no others train; None: all. Held-out ones stay as they are.
 
     Raises:
-        ValueError: batch_size or limit below 1, workers below 0, or device_share outside 0 .. 1; labelled of data without
-            labels, above the number of samples or below that of classes; limit above the number of samples.
+        ValueError: batch_size or limit below 1, workers or label_seed below 0, or device_share outside 0 .. 1; labelled of data
+            without labels, above the number of samples or below that of classes; limit above the number of samples.
     """
 
     shape: tuple[int, ...]  # of one sample: (C, H, W), (D,), (length, features) or (length, vocabulary)
@@ -87,8 +87,8 @@ class DataModule(L.LightningDataModule):
         limit: int | None = None,
     ) -> None:
         super().__init__()
-        at_least(1, batch_size=batch_size, **({} if limit is None else {"limit": limit}))
-        at_least(0, workers=workers)
+        at_least(1, batch_size=batch_size, limit=limit)
+        at_least(0, workers=workers, label_seed=label_seed)
         if not 0 <= device_share <= 1:
             raise ValueError(f"device_share is a share of the GPU's memory, 0 to 1, not {device_share}")
         self.batch_size = batch_size
@@ -215,10 +215,10 @@ def normalised(part: Tensor) -> Tensor:
     return part.to(torch.float32, memory_format=order) / 127.5 - 1
 
 
-def at_least(least: int, **numbers: int) -> None:
-    """Raise ValueError naming the first argument that is below `least`."""
+def at_least(least: int, **numbers: int | None) -> None:
+    """Raise ValueError naming the first argument that is below `least`; None is not."""
     for name, number in numbers.items():
-        if number < least:
+        if number is not None and number < least:
             raise ValueError(f"{name} must be at least {least}, not {number}")
 
 

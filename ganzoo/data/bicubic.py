@@ -2,6 +2,7 @@
 
 The kernel is Keys's with a = -1/2, stretched where images shrink (antialiasing): torch's antialiased one. But beyond the edge
 MATLAB sees its pixels repeated, where torch sees nothing; and of 8-bit images it rounds twice, after rows and after columns.
+(So it did when Set5's and Set14's small images were made, which are these bit for bit; later versions mirror the image there.)
 """
 
 import torch

@@ -31,14 +31,15 @@ class ImageSet:
     """Image files and their cache: `pixels`, an .npy file uint8 [M, C, size, size], and an index in JSON beside it.
 
     The index is written last, and both appear whole or not at all: several runs may decode the same set at once. Their
-    name is a hash of every file's name and stamp and of the decoder, so a changed file means another cache.
+    name is a hash of every file's name and stamp, of a few files' content and of the decoder, so a changed file means another
+    cache, and the same files in another place do not.
     """
 
     def __init__(self, files: Files, decoder: Decoder, cache: str | None, max_unreadable: float) -> None:
         if not 0 <= max_unreadable <= 1:
             raise ValueError(f"max_unreadable is a share between 0 and 1, not {max_unreadable}")
         self.files, self.decoder, self.max_unreadable = files, decoder, max_unreadable
-        key = json.dumps([DECODER_VERSION, *decoder.key, *files.stamps.items()])
+        key = json.dumps([DECODER_VERSION, *decoder.key, *files.stamps.items(), *files.some_content()])
         folder = Path(cache).expanduser() if cache else default_cache()
         self.pixels = folder.absolute() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
 

@@ -94,7 +94,7 @@ def of_csv(path: Path) -> Cells:
         raise ValueError(f"{path} is not text in UTF-8 (byte {error.start:,})") from error
     mark, text = text.startswith("\ufeff"), text.removeprefix("\ufeff")
     header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)  # the first of them, where there is none
+    delimiter = max(",;\t", key="".join(header.split('"')[::2]).count)  # outside of quotes; where there is none, the first
     try:
         names, *rows = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if line] or [[]]
     except csv.Error as error:

@@ -21,7 +21,7 @@ class CSVSeries(Series):
     Args:
         path: a file of CSV with a header (delimited by commas, semicolons or tabs), or Parquet.
         columns: names of the columns.
-        length: rows of a window.
+        length: rows of a window, at least 2.
         stride: rows from the beginning of a window to that of the next.
         growth: those of the columns that become 100 (log x_t - log x_t-1), growth in percent.
         heavy_tails: tails are made light before the game, and heavy again in tables.
@@ -53,7 +53,8 @@ class CSVSeries(Series):
         **loading: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, **loading)
-        at_least(1, length=length, stride=stride, columns=len(columns))
+        at_least(2, length=length)
+        at_least(1, stride=stride, columns=len(columns))
         if not 0 <= held_out < 1:
             raise ValueError(f"held_out is a share of the rows, at least 0 and below 1, not {held_out:g}")
         if (label is None) != (not labels):

@@ -25,7 +25,7 @@ class Decoder:
     crop: int | None
 
     def __post_init__(self) -> None:
-        at_least(1, size=self.size, **({} if self.crop is None else {"crop": self.crop}))
+        at_least(1, size=self.size, crop=self.crop)
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {self.channels}")
 

@@ -23,12 +23,14 @@ class Derived(DataModule):
         of: the data whose images are the targets. Batches and what else is said of loading are this module's own.
 
     Raises:
-        ValueError: data that are not images, or are read from shards.
+        ValueError: data that are not images, are pairs, or are read from shards; `labelled`, of either.
     """
 
     def __init__(self, *, of: DataModule, **loading: Any) -> None:
         super().__init__(**loading)
         refuse_no_images(of, type(self).__name__)
+        if self.labelled is not None:
+            raise ValueError(f"{type(self).__name__} passes over labels: leave out --data.labelled")
         self.of, self.shape, self.flip, self.measured = of, of.shape, of.flip, of.measured
         self.held_out_hint = of.held_out_hint
 
@@ -73,7 +75,7 @@ class EdgesToPhotos(Derived):
     """Edges, dark on white, and the images that they are of.
 
     Args:
-        gain: how dark a step of brightness is: one of 1 / gain of the whole range is black.
+        gain: how dark a step of brightness is: 1 / gain of the whole range, or more, is black.
     """
 
     def __init__(self, *, of: DataModule, gain: float = 4.0, **loading: Any) -> None:
@@ -155,5 +157,8 @@ def refuse_no_images(data: DataModule, to: str) -> None:
     """Raise ValueError if pairs cannot be made of the data."""
     if len(data.shape) != 3 or data.shape[0] not in (1, 3):
         raise ValueError(f"{to} is of images, not of samples of shape {data.shape}: choose other data for --data.of")
-    if type(data).stream is not DataModule.stream or data.labelled is not None:
-        raise ValueError(f"{to} takes images by their index, which {type(data).__name__} does not give so: choose ImageFolder")
+    if type(data).stream is not DataModule.stream or type(data).targets_of is not DataModule.targets_of:
+        name = type(data).__name__
+        raise ValueError(f"{to} takes single images by their index, which {name} does not give so: choose ImageFolder")
+    if data.labelled is not None:
+        raise ValueError(f"{to} takes images alone, and beside each lies a labelled one: leave out --data.of.labelled")

@@ -48,7 +48,7 @@ class Paired(DataModule):
 
     Args:
         root: a folder or .zip of pictures of two images side by side.
-        side: on which the source is in them.
+        side: of these pictures that is the source.
         source_root, target_root: folders or .zips of sources and of targets, instead of `root`.
         size: pixels a side of what the game sees.
         load_size: pixels a side that images are decoded to, of which a random square trains (both images' the same): 286
@@ -85,8 +85,7 @@ class Paired(DataModule):
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
-        if load_size is not None:
-            at_least(size, load_size=load_size)
+        at_least(size, load_size=load_size)
         self.shape = (channels, size, size)
         self.flip, self.side = flip, side
         self._decoding = (load_size or size, channels, None)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ganzoo.data.base import DataModule
 from ganzoo.data.stream import Samples
 
-OF_DATA = 2  # in the key of what data modules draw: the game's own noise of the round is another
+OF_DATA = 2  # at the end of the key of what data modules draw: the game's own noise of the round is another
 
 
 def in_training(data: DataModule) -> bool:
@@ -19,11 +19,15 @@ def in_training(data: DataModule) -> bool:
 
 
 def drawn(data: DataModule, device: torch.device) -> torch.Generator:
-    """Random numbers of a round of training: a function of (seed, round, rank) alone. Elsewhere always the same."""
+    """Random numbers of a round of training: a function of (seed, round, rank) alone, and of how often the run has gone back
+    for NaN. Elsewhere always the same."""
     trainer = data.trainer
     key = [0]
     if trainer is not None and in_training(data):
-        key = [int(getattr(trainer.lightning_module, "seed", 0) or 0), trainer.global_step, trainer.global_rank]
+        game = trainer.lightning_module
+        key = [int(getattr(game, "seed", 0) or 0), trainer.global_step, trainer.global_rank]
+        if noise := int(getattr(game, "noise", 0)):  # it ends the game's key, which would be this one's when it is OF_DATA
+            key.append(noise)
     state = np.random.SeedSequence([*key, OF_DATA]).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state))
 

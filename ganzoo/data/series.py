@@ -53,14 +53,15 @@ class Sines(Series):
         samples: series in each of the two splits.
 
     Raises:
-        ValueError: length, features or samples below 1.
+        ValueError: length below 2, features or samples below 1.
     """
 
     def __init__(
         self, *, length: int = 24, features: int = 5, samples: int = 10_000, batch_size: int = 128, **loading: Any
     ) -> None:
         super().__init__(batch_size=batch_size, **loading)
-        at_least(1, length=length, features=features, samples=samples)
+        at_least(2, length=length)
+        at_least(1, features=features, samples=samples)
         self.shape = (length, features)
         self.samples = samples
         self.columns = [f"sine_{i}" for i in range(features)]
@@ -90,7 +91,7 @@ class Returns(Series):
         heavy_tails: tails are made light before the game, and heavy again in tables and where facts are measured.
 
     Raises:
-        ValueError: length or samples below 1.
+        ValueError: length below 2, or samples below 1.
     """
 
     columns = ("return",)
@@ -99,7 +100,8 @@ class Returns(Series):
         self, *, length: int = 127, samples: int = 10_000, heavy_tails: bool = True, batch_size: int = 128, **loading: Any
     ) -> None:
         super().__init__(batch_size=batch_size, **loading)
-        at_least(1, length=length, samples=samples)
+        at_least(2, length=length)
+        at_least(1, samples=samples)
         self.shape = (length, 1)
         self.samples, self.heavy_tails = samples, heavy_tails
 

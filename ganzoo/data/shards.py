@@ -148,7 +148,7 @@ class Shards(DataModule):
         super().__init__(**loading)
         if find_spec("webdataset") is None:
             raise ValueError("Shards needs webdataset: pip install 'ganzoo-lightning[streaming]'")
-        at_least(1, lanes=lanes, mix=mix, **({} if classes is None else {"classes": classes}))
+        at_least(1, lanes=lanes, mix=mix, classes=classes)
         if not 0 <= max_unreadable <= 1:
             raise ValueError(f"max_unreadable is a share between 0 and 1, not {max_unreadable}")
         self.decoder = Decoder(size, channels, crop)

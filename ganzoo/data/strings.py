@@ -75,7 +75,7 @@ class Expressions(Strings):
         draw_seed: of the draw of both.
 
     Raises:
-        ValueError: length below 5 or above 1,000, or samples below 5.
+        ValueError: length below 5 or above 1,000, samples below 5, or draw_seed below 0.
     """
 
     vocabulary = ("", "x", *OPERATORS)
@@ -83,6 +83,7 @@ class Expressions(Strings):
     def __init__(self, *, length: int = 12, samples: int = 5_000, draw_seed: int = 0, **loading: Any) -> None:
         super().__init__(**loading)
         at_least(5, length=length, samples=samples)
+        at_least(0, draw_seed=draw_seed)
         if length > 1000:
             raise ValueError(f"length must be at most 1000, not {length}")
         self.shape = (length, len(self.vocabulary))
@@ -157,7 +158,10 @@ class TextLines(Strings):
         out = [is_held_out("".join(string).encode(), held_out) for string in fitting]
         self.parts = [[string for string, o in zip(fitting, out, strict=True) if o == part] for part in (False, True)]
         if not self.parts[0]:
-            raise ValueError(f"{path} has no line of 1 to {length} {symbols} to train on: give --data.length or another file")
+            raise ValueError(
+                f"{path} has no line of 1 to {length} {symbols} to train on: give another --data.length, a smaller "
+                "--data.held_out or another file"
+            )
         counts = Counter(symbol for string in self.parts[0] for symbol in string)
         self.vocabulary = ("", UNKNOWN, *(symbol for symbol, _ in counts.most_common(vocabulary - 2)))
         self.shape = (length, len(self.vocabulary))

@@ -68,7 +68,7 @@ class SuperResolution(DataModule):
         super().__init__(batch_size=batch_size, **loading)
         if scale not in (2, 3, 4, 8):
             raise ValueError(f"scale is 2, 3, 4 or 8, not {scale}")
-        at_least(scale, crop=crop, **({} if val_crop is None else {"val_crop": val_crop}))
+        at_least(scale, crop=crop, val_crop=val_crop)
         if crop % scale:
             raise ValueError(f"crop must be a multiple of the scale, {scale}, not {crop}")
         if self.labelled is not None or self.limit is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.data.base import DataModule
+from ganzoo.data.base import DataModule, at_least
 from ganzoo.data.cells import Cells, read_cells, refuse_absent
 from ganzoo.data.columns import Column, encoded, parts
 from ganzoo.data.stream import Samples
@@ -57,7 +57,8 @@ class Incomplete(DataModule):
         split_seed: of the draw of these.
 
     Raises:
-        ValueError: no such column, one without values, text among numbers; shares outside 0 .. 1; no cell missing or hidden.
+        ValueError: no such column, one without values, text among numbers; shares outside 0 .. 1, or no row left to train on; a
+            seed below 0; no cell missing or hidden.
     """
 
     kind = "rows"
@@ -81,11 +82,16 @@ class Incomplete(DataModule):
         for name, share in (("missing", missing), ("held_out", held_out)):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} is a share, at least 0 and below 1, not {share:g}")
+        at_least(0, missing_seed=missing_seed, split_seed=split_seed)
         categorical = categorical or []
         refuse_absent([*(take or []), *categorical], cells, where)
         columns = [Column.of(name, cells.columns[name], name in categorical or None) for name in take or cells.columns]
         order = np.random.default_rng(split_seed).permutation(len(cells))
         held = round(held_out * len(cells))
+        if held == len(cells):
+            raise ValueError(
+                f"none of {where}'s {held} rows is left to train on: set --data.held_out to less than {held_out:g}"
+            )
         self.training, self.others = np.sort(order[held:]), np.sort(order[:held])  # rows
 
         there = ~np.isnan(np.stack([part[:, 0] for part in parts(columns, encoded(columns, cells.columns))], axis=1))

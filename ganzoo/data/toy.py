@@ -25,7 +25,7 @@ class Gaussians(Mixture):
         samples: points in each of the two splits.
 
     Raises:
-        ValueError: an unknown layout, a grid without a square number of modes, or a size below 1.
+        ValueError: an unknown layout, a grid without a square number of modes, a std that is not positive, or a size below 1.
     """
 
     shape = (2,)
@@ -43,6 +43,8 @@ class Gaussians(Mixture):
         at_least(1, modes=modes)
         if layout not in ("ring", "grid"):
             raise ValueError(f"layout must be ring or grid, not {layout!r}")
+        if std <= 0:
+            raise ValueError(f"std must be positive, not {std:g}")
         self.std = std
         centres = radius * (ring(modes) if layout == "ring" else grid(modes))  # [modes, 2]
         self.mix(centres, torch.full((modes,), std), torch.ones(modes))

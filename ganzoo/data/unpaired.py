@@ -141,8 +141,7 @@ class Unpaired(TwoDomains):
         **two: Any,
     ) -> None:
         super().__init__(load_size=load_size, **two)
-        if load_size is not None:
-            at_least(size, load_size=load_size)
+        at_least(size, load_size=load_size)
         if (val_source_root is None) != (val_target_root is None):
             raise ValueError("give both --data.val_source_root and --data.val_target_root, or neither")
         of: dict[str, Any] = {"size": load_size or size, "channels": channels, "cache": cache, "max_unreadable": max_unreadable}
@@ -180,7 +179,8 @@ class _Halves(TwoDomains):
         of: the data, held whole in memory; batches and what else is said of loading are this module's own.
 
     Raises:
-        ValueError: data that are not images, or are read from shards; `source_labels` of data without classes.
+        ValueError: data that are not images, are pairs, or are read from shards; `labelled`; `load_size`; `source_labels` of
+            data without classes.
     """
 
     def __init__(self, *, of: DataModule, **two: Any) -> None:

@@ -22,8 +22,8 @@ class VGG54(nn.Module):
     """VGG19 (arXiv:1409.1556) up to its fourth convolution before the fifth pooling.
 
     Args:
-        activated: behind the rectifier and over 12.75, as SRGAN has it (arXiv:1609.04802, section 3.2); else before it and as
-            it is (ESRGAN: arXiv:1809.00219, section 3.3).
+        activated: after the rectifier and divided by 12.75, as SRGAN has it (arXiv:1609.04802, section 3.2); if not, before it
+            and undivided (ESRGAN: arXiv:1809.00219, section 3.3).
         weights: a file of torchvision's VGG19's, trained on ImageNet; by default torch.hub's, downloaded once.
 
     Raises:
@@ -66,8 +66,8 @@ class VGG54(nn.Module):
 class EffNetLite0Maps(nn.Module):
     """EfficientNet-Lite0 (arXiv:1905.11946), whose weights come with pip, up to its last layer of 1/16 of the image's size.
 
-    The maps are so scaled that the mean squared difference of x4 bicubic images' from the true ones', on Set5, is as large as
-    that of the pixels.
+    The maps are scaled so that on Set5 x4 bicubic images differ from the true ones as much by them as by pixels in [-1, 1], in
+    the mean square (`benchmarks/super_resolution.py` prints that of the maps).
     """
 
     SCALE = 0.0276

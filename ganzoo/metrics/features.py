@@ -50,11 +50,14 @@ class Extractor:
         self.to(torch.device("cpu"))
 
     def to(self, device: torch.device, precision: str | None = None) -> "Extractor":
-        """Move to the device; there `precision` is `float32` or, on CUDA only and the default there, `tf32`.
+        """Move to the device; there `precision` is `float32` or, on CUDA only and the default there, `tf32`. Instead of
+        MPS, which has no float64 for the scores, it is the CPU.
 
         Raises:
             ValueError: another precision.
         """
+        if device.type == "mps":
+            device = torch.device("cpu")
         fast = device.type == "cuda"
         self.precision = precision or ("tf32" if fast else "float32")
         if self.precision not in ("float32", "tf32") or (self.precision == "tf32" and not fast):
@@ -127,7 +130,10 @@ def clip(weights: str | Path | None) -> Extractor:
     from torch_fidelity.feature_extractor_clip import MODEL_METADATA, MODEL_URLS, FeatureExtractorCLIP
 
     path = weights or downloaded(MODEL_URLS[CLIP], hash_prefix=MODEL_METADATA[CLIP]["hash"], name=f"{CLIP}.pt")
-    network = FeatureExtractorCLIP(CLIP, ["clip"], str(path))
+    try:
+        network = FeatureExtractorCLIP(CLIP, ["clip"], str(path))
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} does not hold the weights of CLIP's ViT-L/14 at 336 pixels") from error
     return Extractor("clip", network, 768, f"{network.resolution}, TF1 bilinear")
 
 

@@ -33,7 +33,7 @@ class Moments:
 
     @torch.no_grad()
     def update(self, features: Tensor) -> None:
-        """Take in features [N, d]; N may be 0."""
+        """Take in features [N, d]; N may be 0. Raises ValueError for another width."""
         if features.dim() != 2 or features.shape[1] != len(self.mean):
             raise ValueError(f"features are {list(features.shape)}: these moments take [N, {len(self.mean)}]")
         if not len(features):
@@ -62,7 +62,7 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
-        """[d, d], unbiased."""
+        """[d, d], unbiased; raises ValueError for fewer than two samples."""
         if self.n < 2:
             raise ValueError(f"a covariance needs at least two samples, here are {self.n}: give more")
         return self.scatter / (self.n - 1)
@@ -95,7 +95,11 @@ class Reference(NamedTuple):
 
     @classmethod
     def of(cls, moments: Moments, features: Tensor | None = None) -> Self:
-        """The features [n, d] themselves, where they are at hand, save time if they are fewer than their dimensions."""
+        """The features [n, d] themselves, where they are at hand, save time if they are fewer than their dimensions.
+
+        Raises:
+            ValueError: moments that are not finite, or of fewer than two samples; features that are not theirs.
+        """
         check_moments("real", moments, features)
         if features is not None and moments.n < len(moments.mean):
             root = triangular(centred(moments, features))
@@ -164,6 +168,9 @@ def frechet_distance(reference: Reference, fake: Moments, features: Tensor | Non
 
     Args:
         features: the fakes themselves [n, d], if they are at hand: where n < d they save time, and a little rounding.
+
+    Raises:
+        ValueError: moments that are not finite, or of another width than the reference's; features that are not theirs.
     """
     check_moments("fake", fake, features)
     if len(fake.mean) != len(reference.mean):
@@ -210,6 +217,9 @@ def intra_frechet_distance(real: Tensor, real_label: Tensor, fake: Tensor, fake_
     Args:
         real, fake: [n, d] each.
         real_label, fake_label: int64 [n] of each.
+
+    Raises:
+        ValueError: features that are not finite, or of two widths; a class with fewer than two real or two fake ones.
     """
     check_features(real=real, fake=fake)
     distances, errors = [], []

@@ -15,6 +15,9 @@ def inception_score(logits: Tensor, *, splits: int = 10) -> Score:
 
     The parts are those of torch-fidelity 0.4.0, and so is the value; it grows with N / splits. The error is the standard error
     of the mean over the parts, which share no sample; the figure that papers give after +- is the parts' standard deviation.
+
+    Raises:
+        ValueError: splits below 2 or above N; logits that are not finite.
     """
     check_features(logits=logits)
     n = len(logits)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.metrics.features import tf32
 from ganzoo.metrics.score import Score, check_features
+from ganzoo.precision import tf32
 
 CHUNK = 1024  # rows of a kernel matrix in memory at a time
 
@@ -21,6 +21,9 @@ def kernel_distance(fake: Tensor, real: Tensor, *, subsets: int = 100, subset_si
 
     Args:
         fake, real: features [n, d] each, on one device.
+
+    Raises:
+        ValueError: fewer of either than a subset has; features that are not finite, or of two widths.
     """
     check_features(fake=fake, real=real)
     n, m = min(len(fake), len(real)), subset_size

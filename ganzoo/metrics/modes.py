@@ -13,10 +13,12 @@ def modes(samples: Tensor, centres: Tensor, std: float | Tensor, weights: Tensor
     Args:
         std: of all modes, or of each [K].
         weights: of each mode, [K] of sum 1; None for equal ones.
+
+    All tensors are on one device.
     """
-    share = torch.full((len(centres),), 1 / len(centres)) if weights is None else weights
+    share = centres.new_full((len(centres),), 1 / len(centres)) if weights is None else weights
     distance, nearest = torch.cdist(samples, centres).min(1)  # [N]
-    reach = 3 * torch.as_tensor(std).expand(len(centres))  # [K]
+    reach = 3 * torch.as_tensor(std, device=centres.device).expand(len(centres))  # [K]
     on = nearest[distance <= reach[nearest]].bincount(minlength=len(centres))
     found = int((on >= 0.1 * len(samples) * share).sum())
     return found, on.sum().item() / len(samples), on.tolist()

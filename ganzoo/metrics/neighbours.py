@@ -43,6 +43,9 @@ def neighbourhood(
     Args:
         fake, real: features [n, d] each, on one device.
         real_nearest: `nearest_others(real, k)` for the larger of the two k, kept from an earlier evaluation.
+
+    Raises:
+        ValueError: no more samples than k; features that are not finite, or of two widths; `real_nearest` of other ones.
     """
     check_features(fake=fake, real=real)
     most = max(k, density_k)
@@ -67,6 +70,9 @@ def memorisation(fake: Tensor, train: Tensor, held_out: Tensor, *, chunk: int = 
     """Are the fakes [n, d] nearer to the training data than to as many held-out samples [m, d] of the same distribution?
 
     The errors cover the draw of the fakes. A ratio over held-out distances that are all zero is infinite.
+
+    Raises:
+        ValueError: other numbers of training and held-out samples; features that are not finite, or of other widths.
     """
     check_features(fake=fake, train=train, held_out=held_out)
     if len(train) != len(held_out):
@@ -101,7 +107,11 @@ def tiles(x: Tensor, y: Tensor, chunk: int) -> Iterator[tuple[slice, slice, Tens
 
 @torch.no_grad()
 def nearest_others(x: Tensor, k: int, chunk: int = CHUNK) -> Tensor:
-    """Squared distances of each of x [n, d] to the k nearest others of x, in ascending order: [n, k]."""
+    """Squared distances of each of x [n, d] to the k nearest others of x, in ascending order: [n, k].
+
+    Raises:
+        ValueError: no more than k samples.
+    """
     if len(x) <= k:
         raise ValueError(f"{len(x)} features have no {k}-th nearest neighbour among themselves: give more than {k}")
     nearest = torch.full((len(x), k), math.inf, dtype=torch.float64, device=x.device)

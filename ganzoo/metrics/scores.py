@@ -128,8 +128,8 @@ def facts(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Resul
     assert real.natural is not None  # Evaluator takes it from the data
     found: dict[str, Result] = {}
     for before, of in (("", fake), ("real_", real)):
-        facts = series.stylised_facts(real.natural(of.features.unflatten(1, real.shape)))
-        found |= {f"{before}{name}": Result(Score(value, None), {}) for name, value in facts.items()}
+        measured = series.stylised_facts(real.natural(of.features.unflatten(1, real.shape)))
+        found |= {f"{before}{name}": Result(Score(value, None), {}) for name, value in measured.items()}
     return found
 
 
@@ -209,7 +209,7 @@ def refuse_too_few(metrics: Sequence[str], n: int, what: str) -> None:
     """Raise ValueError if n samples are too few for one of these keys of METRICS."""
     for name in metrics:
         if n < METRICS[name].least:
-            raise ValueError(f"{name} needs at least {METRICS[name].least} images: there are {n} {what}")
+            raise ValueError(f"{name} needs at least {METRICS[name].least} samples: there are {n} {what}")
 
 
 def refuse_other_kinds(metrics: Sequence[str], kind: str, judged: bool) -> None:

@@ -101,9 +101,11 @@ def read(path: Path) -> list[Stamped]:
 
 
 def append(path: Path, scores: Iterable[Stamped]) -> None:
-    """Add scores to a file of JSON lines, one write for all of them."""
-    with path.open("a") as file:
-        file.write("".join(json.dumps(score.row()) + "\n" for score in scores))
+    """Add scores to a file of JSON lines, one write for all of them. A last line without its end is cut off first."""
+    with path.open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write("".join(json.dumps(score.row()) + "\n" for score in scores).encode())
 
 
 def difference(one: Protocol, other: Protocol) -> tuple[str, Any, Any] | None:
