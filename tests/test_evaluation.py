@@ -335,12 +335,12 @@ def test_too_few_samples_are_warned_of():
 
 
 def test_fewer_than_a_metric_needs_are_refused():
-    with pytest.raises(ValueError, match=r"prdc needs at least 6 images: there are 5 in --evaluation\.n"):
+    with pytest.raises(ValueError, match=r"prdc needs at least 6 samples: there are 5 in --evaluation\.n"):
         ganzoo.Evaluation(2, ["fd", "prdc"], "tiny", n=5)
-    with pytest.raises(ValueError, match="kd needs at least 4 images: there are 3 real ones"):
+    with pytest.raises(ValueError, match="kd needs at least 4 samples: there are 3 real ones"):
         Evaluator(["kd"], extractor("tiny"), sample_images(pictures(3)), split="train")
     evaluator = Evaluator(["fd", "kd", "prdc"], extractor("tiny"), sample_images(pictures(40)), split="train")
-    with pytest.raises(ValueError, match="prdc needs at least 6 images: there are 5 samples"):
+    with pytest.raises(ValueError, match="prdc needs at least 6 samples: there are 5 samples"):
         evaluator(sample_images(pictures(5)), NOBODY)
     assert all(np.isfinite(score.value) for score in evaluator(sample_images(pictures(6)), NOBODY))
 

@@ -209,7 +209,7 @@ def refuse_too_few(metrics: Sequence[str], n: int, what: str) -> None:
     """Raise ValueError if n samples are too few for one of these keys of METRICS."""
     for name in metrics:
         if n < METRICS[name].least:
-            raise ValueError(f"{name} needs at least {METRICS[name].least} images: there are {n} {what}")
+            raise ValueError(f"{name} needs at least {METRICS[name].least} samples: there are {n} {what}")
 
 
 def refuse_other_kinds(metrics: Sequence[str], kind: str, judged: bool) -> None:
