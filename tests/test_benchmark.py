@@ -272,7 +272,7 @@ def test_the_plan_alone_runs_nothing(inside, capsys):
     command("--variants", "GAN", "--seeds", "0")
     capsys.readouterr()
     command("--variants", "GAN", "--seeds", "0", "--plan")
-    assert "all 1 runs are done" in capsys.readouterr().err
+    assert "nothing is left to do" in capsys.readouterr().err
 
 
 def test_runs_do_not_share_a_long_one_out():

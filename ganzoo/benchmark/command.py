@@ -189,7 +189,7 @@ def play(suite: Suite, runs: list[Run], folder: Folder, given: argparse.Namespac
         console.print(plan(runs, states, seconds))
         console.print(total(todo, states, seconds, by, at), highlight=False, soft_wrap=True)
     elif given.plan:
-        console.print(f"all {len(runs)} runs are done")
+        console.print("nothing is left to do")
     if not todo or given.plan:
         return {}
     folder.write(runs)
@@ -252,7 +252,7 @@ def total(
     for run in todo if at else []:
         heapreplace(ends, ends[0] + seconds.get((run.variant, run.data), 0.0))  # on the place that is free first
     reference = sum(of.reference for of in by.values())
-    words = [f"{len(todo)} runs to do"]
+    words = [f"{len(todo)} run{'s' * (len(todo) > 1)} to do"]
     if at:
         words.append(f"about {(max(ends) + reference) / 60:.0f} minutes")
         where = Counter(place.device for place in at)
