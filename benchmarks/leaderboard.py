@@ -28,7 +28,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def mean(row: dict[str, str], of: str) -> str:
     if not row[of]:
-        return "diverged"
+        return "diverged" if int(row["diverged"]) else "-"
     half = (float(row[f"{of}_high"]) - float(row[f"{of}_low"])) / 2 if row[f"{of}_high"] else None
     return readable(Mean(float(row[of]), half, int(row[f"{of}_seeds"])))
 
@@ -45,10 +45,12 @@ def leaderboard(folder: Path) -> str:
     found = rows(folder)
     metric = found[0]["metric"]
     better = "greater" if greater_is_better(metric) else "less"
+    seeds = found[0]["seeds"]
+    means = "one seed" if seeds == "1" else f"means of {seeds} seeds ± 95 % intervals"
     lines = [
-        f"**{about['title']}**, by `{metric}` ({better} is better; means of {found[0]['seeds']} seeds ± 95 % "
-        f"intervals). `{about['command']}`, commit {about['commit']}, {about['processor']}, {about['hardware']} a run, torch "
-        f"{about['torch']}, {about['date']}. All of it: [{where}]({where}).",
+        f"**{about['title']}**, by `{metric}` ({better} is better; {means}). `{about['command']}`, commit "
+        f"{about['commit']}, {about['processor']}, {about['hardware']} a run, torch {about['torch']}, "
+        f"{about['date']}. All of it: [{where}]({where}).",
         "",
         "| rank | variant | final | best | collapsed | images seen | minutes | images/s |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|",

@@ -19,8 +19,10 @@ from conftest import REPOSITORY
 from PIL import Image
 from rich.console import Console
 
+import ganzoo
 from ganzoo.benchmark import worker
-from ganzoo.benchmark.command import benchmark_command, logged
+from ganzoo.benchmark.command import benchmark_command, logged, total
+from ganzoo.benchmark.estimate import judging
 from ganzoo.benchmark.folder import BUSY, DAMAGED, DONE, NEW, RESUME, Folder
 from ganzoo.benchmark.results import cost_of, curves
 from ganzoo.benchmark.runner import Local, Place, places
@@ -128,6 +130,24 @@ def test_options_of_fit_for_all_runs():
     assert config["data"]["init_args"]["batch_size"] == 4
     assert config["trainer"] == {"limit_val_batches": 0, "log_every_n_steps": 4, "precision": "bf16-mixed", "max_steps": 32}
     assert (config["model"]["init_args"]["lr"], config["evaluation"]["n"]) == (0.1, 8)
+
+
+def test_options_of_fit_win_over_what_variants_say():
+    own = {"GAN": {"init_args": {"lr": 2e-3, "generator": {"class_path": "MLPGenerator", "init_args": {"width": 4}}}}}
+    [run, *_] = read(write(variants=own), ["--model.lr", "0.1", "--model.generator.width", "8"]).runs()
+    said = run.config["model"]["init_args"]
+    assert (said["lr"], said["generator"]) == (0.1, {"class_path": "MLPGenerator", "init_args": {"width": 8}})
+    [run, *_] = read(write(), ["--model.generator", "MLPGenerator", "--model.generator.width", "8"]).runs()
+    assert run.config["model"]["init_args"]["generator"] == {"class_path": "MLPGenerator", "init_args": {"width": 8}}
+    [run, *_] = read(write(), ["--model.init_args.lr", "0.1", "--data.init_args.batch_size", "4"]).runs()
+    assert run.config["model"]["init_args"]["lr"] == 0.1 and run.config["data"]["init_args"]["batch_size"] == 4
+
+
+def test_images_of_all_devices_count():
+    one, two, named = (read(write(), of).runs()[0].rounds for of in ([], *(["--trainer.devices", d] for d in ("2", "[0, 1]"))))
+    assert (one, two, named) == (16, 8, 8)
+    with pytest.raises(ValueError, match="devices -1 does not say how many images"):
+        read(write(), ["--trainer.devices", "-1"]).runs()
 
 
 def test_where_data_lie_is_not_what_a_run_is():
@@ -249,10 +269,31 @@ def test_the_plan_alone_runs_nothing(inside, capsys):
     assert "4 runs to do, about" in told
     assert "WGAN" in told
     assert not folder.path.exists()
+    command("--variants", "GAN", "--seeds", "0")
+    capsys.readouterr()
+    command("--variants", "GAN", "--seeds", "0", "--plan")
+    assert "nothing is left to do" in capsys.readouterr().err
+
+
+def test_runs_do_not_share_a_long_one_out():
+    """Three runs of 10 minutes on two places take 20, and one takes 10 however many places there are."""
+    runs = made("two", SAID | {"variants": ["GAN"], "seeds": [0, 1, 2]}).runs()
+    for n, minutes in ((3, 20), (1, 10)):
+        said = total(runs[:n], {run.name: NEW for run in runs}, {("GAN", "digits"): 600.0}, {}, [Place("cpu", 1)] * 2)
+        assert f"about {minutes} minutes" in said
+
+
+def test_judges_of_series_are_part_of_the_estimate(monkeypatch):
+    monkeypatch.setattr("ganzoo.benchmark.estimate.FEW", 2)
+    sines = ganzoo.Sines(batch_size=8)
+    both, one, none = (judging(names, sines) for names in (["discriminative", "predictive"], ["predictive"], ["marginal"]))
+    assert both > one > 1.0, "21,000 and 15,000 iterations"
+    assert none == 0.0
 
 
 def test_only_some_variants_and_seeds(inside):
-    folder = command("--variants", "WGAN", "--seeds", "7")
+    folder = command("--variants", "WGAN", "--seeds", "7", "7")
+    assert len(list(csv.DictReader((folder.path / "runs.csv").open()))) == 1, "a seed named twice is one run"
     assert [path.name for path in folder.path.glob("*-*-*")] == ["WGAN-digits-7"]
     with pytest.raises(ValueError, match="has no LSGAN: it has GAN, WGAN"):
         command("--variants", "LSGAN")

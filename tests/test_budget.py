@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,6 +82,25 @@ def test_a_run_that_diverges_says_so(folder, capsys):
     cost = cost_of(folder)
     assert cost["state"] == "diverged"
     assert cost["rounds"] < 8
+
+
+def test_a_run_that_ends_early_has_an_account_of_its_memory(folder):
+    with pytest.raises(SystemExit):  # NaN in the first round, before any evaluation
+        main([*RUN, "--trainer.max_steps", "8", "--trainer.log_every_n_steps", "1", "--model.lr", "1e38", "--rollbacks", "0"])
+    assert cost_of(folder)["memory_bytes"] > 50e6
+    budget = ganzoo.Budget()
+    budget._go_on()
+    assert budget.state_dict()["memory"] > 50e6, "a run that is killed after this checkpoint has not forgotten it"
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(59, False), (61, True), (200, True)])
+def test_a_long_round_is_measured_once(seconds, due):
+    evaluation = ganzoo.Evaluation(1000, ["kd"], "tiny", n=20, every_minutes=1)
+    evaluation._budget = SimpleNamespace(seconds=seconds)
+    of = SimpleNamespace(global_step=7, strategy=SimpleNamespace(broadcast=bool))
+    assert evaluation.due(of) == due
+    evaluation._times = evaluation.periods()  # as `score` does
+    assert not evaluation.due(of), "whatever made it due, and however many minutes have passed"
 
 
 def test_a_run_that_fails_has_no_account(folder, monkeypatch):

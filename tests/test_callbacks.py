@@ -1,10 +1,12 @@
 """Sample grids, the progress line, and the loggers beside the CSV file."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from conftest import trainer
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -74,12 +76,55 @@ def test_watching_changes_nothing(fit, tmp_path):
     assert all(torch.equal(value, watched.state_dict()[name]) for name, value in alone.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("made", "option"),
+    [
+        (lambda: ganzoo.SampleGrid(every_steps=0), "--samples.every_steps"),
+        (lambda: ganzoo.Checkpoints(every_steps=0), "--checkpoints.every_steps"),
+        (lambda: ganzoo.Evaluation(every_steps=0), "--evaluation.every_steps"),
+        (lambda: ganzoo.Evaluation(every_minutes=0.0), "every_minutes"),
+    ],
+)
+def test_every_zero_rounds_is_refused(made, option):
+    with pytest.raises(ValueError, match=option):
+        made()
+
+
+def test_a_numbered_checkpoint_of_the_last_round_is_there_though_held_out_data_is_looked_at(fit, tmp_path):
+    often = {"val_check_interval": 2, "check_val_every_n_epoch": None, "limit_val_batches": 1, "enable_checkpointing": True}
+    fit(
+        ganzoo.GAN(shape=(1, 16, 16)),
+        max_steps=4,
+        callbacks=[ganzoo.Checkpoints(keep_every_steps=2)],
+        default_root_dir=tmp_path,
+        **often,
+    )
+    assert len(list((tmp_path / "checkpoints").glob("step-*.ckpt"))) == 2
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
+    evaluation = ganzoo.Evaluation(1, ["kd"], "effnet-lite0")
+    evaluation.folder = tmp_path
+    found = []
+    for value in (float("nan"), 2.0, float("-inf"), 1.0):
+        protocol = SimpleNamespace(metric="kd_effnet_lite0")
+        evaluation.scores = [SimpleNamespace(protocol=protocol, value=value, row=dict)]
+        of = SimpleNamespace(callback_metrics={}, loggers=[], is_global_zero=True)
+        found.append(evaluation.tell(of, SimpleNamespace()))
+    assert found == [False, True, False, True]
+
+
 def test_a_line_of_progress_where_there_is_no_terminal(capsys):
     main(RUN)
     err = capsys.readouterr().err
     assert "step 4/4" in err
     assert "images/s" in err
     assert "discriminator" in err
+
+
+def test_a_run_without_an_end_has_none_in_its_line(capsys):
+    ganzoo.ProgressBar().line(trainer(max_steps=-1), SimpleNamespace(measured={}))
+    assert capsys.readouterr().err.strip() == "step 0"
 
 
 def test_tensorboard_gets_terms_and_grids(folder):

@@ -173,6 +173,13 @@ def test_only_options_of_the_variant_are_advised(variant, capsys):
     assert end.value.code == 0, capsys.readouterr().err
 
 
+def test_no_variant_is_advised_that_cannot_play_on_the_same_data():
+    for variant in (ganzoo.SRGAN, ganzoo.GAIN, ganzoo.GumbelGAN, ganzoo.QuantGAN, ganzoo.TimeGAN, ganzoo.SemiSupervisedGAN):
+        game = of_digits(variant)
+        advised = [option for trouble in (WON, GONE) for option in remedies(game, trouble, 1000)]
+        assert not any(option.startswith("--model ") for option in advised), variant
+
+
 def test_what_is_done_already_is_not_advised():
     game = of_ring(instance_noise=(0.1, 100), average_decay=0.9, generator_cost="minimax")
     assert remedies(game, WON, 100)[0] == "--model.generator_cost non_saturating"
@@ -216,6 +223,18 @@ def test_losses_are_compared_with_the_runs_first_after_a_resumption_too(fit, tmp
     fit(of_ring(lr=0.01), tmp_path / "x.ckpt", max_steps=4, data=data(), callbacks=[resumed])
     for name in ("generator/loss_ratio", "generator/gradient_norm", "margin"):
         assert resumed.values[name] == straight.values[name]
+
+
+def test_what_was_found_survives_a_resumption_on_whatever_device(fit):
+    """A checkpoint is read to the CPU. `meta` stands for a GPU."""
+    watch, again = ganzoo.CollapseWatch(every_steps=2, n=8), ganzoo.CollapseWatch(every_steps=2, n=8)
+    fit(of_ring(lr=0.0), max_steps=3, data=ganzoo.Gaussians(samples=500), callbacks=[watch])
+    assert STILL in watch.found
+    again.load_state_dict(watch.state_dict() | {"real": [torch.zeros(2, 2)]})
+    assert again.found == watch.found
+    again.on_train_start(trainer(), of_ring().to("meta"))
+    moved = [*again._weights["generator"], *again._real, again._variation.centres, again._variation.near]
+    assert {tensor.device.type for tensor in moved} == {"meta"}
 
 
 def test_accuracies_are_around_the_midpoint():

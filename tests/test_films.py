@@ -78,6 +78,17 @@ def test_what_stops_a_run_before_it_begins_is_what_is_reported(fit, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_stops_a_resumed_run_before_it_begins_is_what_is_reported(fit, tmp_path):
+    def play(folder, samples, **arguments):
+        game = ganzoo.GAN(shape=(1,), generator=Shift, discriminator=Narrow, **SMALL)
+        film = ganzoo.Laboratory(every_steps=1, n=2000)
+        return fit(game, data=line(samples=samples), callbacks=[film], default_root_dir=tmp_path / folder, **arguments)
+
+    play("one", 2000, max_steps=1).save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match="2000 held-out points and there are 1000"):
+        play("other", 1000, max_steps=2, ckpt_path=tmp_path / "x.ckpt")
+
+
 def test_an_animation(tmp_path):
     paths = [tmp_path / f"{level}.png" for level in (0, 100, 200)]
     for level, path in zip((0, 100, 200), paths, strict=True):
@@ -149,6 +160,10 @@ def test_r1_with_unrolled_steps_is_the_matrix_too():
 
 def test_the_bilinear_game_compiles(aot_eager):
     assert torch.equal(way(rounds=5, r1=0.4, unrolling_steps=2), way(rounds=5, r1=0.4, unrolling_steps=2, compile=True))
+
+
+def test_whole_numbers_to_start_from_are_not_rounded_to():
+    assert torch.equal(way(rounds=5, start=(1, 0)), way(rounds=5, start=(1.0, 0.0)))
 
 
 def test_the_bilinear_game_is_no_variant():

@@ -7,7 +7,8 @@ from math import sqrt
 import pytest
 
 from ganzoo.benchmark import formats
-from ganzoo.benchmark.columns import final
+from ganzoo.benchmark.columns import counted, final
+from ganzoo.benchmark.curves import line
 from ganzoo.benchmark.results import Cost, Result
 from ganzoo.benchmark.statistics import Mean, Rank, mean, ranks, readable
 from ganzoo.benchmark.tables import tables
@@ -145,6 +146,22 @@ def test_a_diverged_seed_puts_behind_all_others():
     assert final(frail).endswith(" *") and final(gone) == "diverged" and "*" not in final(bad)
     assert "good but frail: 1 of 3 seeds diverged; its final mean is over the other 2." in table.notes
     assert "gone: 3 of 3 seeds diverged; it has no final score." in table.notes
+
+
+def test_a_score_that_is_no_number_at_the_end_is_no_final_one():
+    """Not the one before it either: that is another round's."""
+    spoilt = result("A", 1, 9.0, 1.0, float("nan"))
+    assert spoilt.final(KD) is None and spoilt.best(KD).value == 1.0
+    (table,) = tables([*seeds("A", 3.0), spoilt, *seeds("B", 2.0, 2.1)], KD)
+    of = {row.variant: row for row in table.rows}
+    assert of["A"].final == Mean(3.0, None, 1)
+    assert f"A: no final {KD} of seed 1." in table.notes
+    assert line(spoilt, KD, "images_seen")[1].tolist() == [9.0, 1.0]
+
+
+@pytest.mark.parametrize(("number", "text"), [(999_680, "1 M"), (63_936, "63.9 k"), (999.4, "999"), (1e9 - 1, "1 G"), (0, "0")])
+def test_counts_to_three_digits(number, text):
+    assert counted(number) == text
 
 
 def test_one_seed_is_ranked_apart_from_nothing():

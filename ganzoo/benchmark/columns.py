@@ -101,6 +101,7 @@ def signed(value: float | None) -> str:
 
 def counted(number: float) -> str:
     """Thousands as k, millions as M, to three digits."""
+    number = float(f"{number:.3g}")  # before its size is looked at: 999,680 is 1 M
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g} {letter}"

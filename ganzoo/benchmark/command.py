@@ -13,6 +13,7 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 from datetime import date
+from heapq import heapreplace
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganzoo.benchmark import formats, schedulers, tables
+from ganzoo.benchmark.columns import final
 from ganzoo.benchmark.estimate import Measuring, costs, measuring, prepare
 from ganzoo.benchmark.folder import BUSY, DONE, RESUME, Folder
 from ganzoo.benchmark.report import report
@@ -130,7 +132,7 @@ def in_short(of: tables.Table) -> Table:
     """For a terminal: places and scores."""
     made = Table("rank", "variant", f"final {of.metric}", "best", "collapsed", "images/s", box=None, pad_edge=False)
     for row in of.rows:
-        values = [readable(row.final, missing="diverged"), readable(row.best), f"{row.collapsed} of {len(row.results)}"]
+        values = [final(row), readable(row.best), f"{row.collapsed} of {len(row.results)}"]
         made.add_row(str(row.final_rank or ""), row.variant, *values, f"{row.images_per_second:,.0f}")
     return made
 
@@ -149,7 +151,9 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--seeds", nargs="+", type=int, help="these, instead of the suite's")
     parser.add_argument("--plan", action="store_true", help="show what is to be done and what it costs, and do nothing")
     parser.add_argument("--table", action="store_true", help="make the tables of what is there, and run nothing")
-    parser.add_argument("--devices", nargs="+", default=[], help="cpu, cuda:0, cuda:1 ...: a run on each at a time")
+    parser.add_argument(
+        "--devices", nargs="+", default=[], help="cpu, cuda:0 ...: a run on each at a time; they share the cores"
+    )
     parser.add_argument("--on", choices=["local", "slurm", "ray"], default="local", help="where runs are played (local)")
     parser.add_argument("--with", dest="how", nargs="+", default=[], metavar="KEY=VALUE", help="for SLURM (submitit) or Ray")
     parser.add_argument("--wandb", nargs="?", const="", metavar="PROJECT", help="log runs to W&B too (project: the suite)")
@@ -162,7 +166,7 @@ def chosen(suite: Suite, given: argparse.Namespace) -> Suite:
         if unknown := [name for name in given.variants if name not in suite.variants]:
             raise ValueError(f"the suite {suite.name} has no {', '.join(unknown)}: it has {', '.join(suite.variants)}")
         suite = replace(suite, variants={name: suite.variants[name] for name in given.variants})
-    return replace(suite, seeds=given.seeds) if given.seeds else suite
+    return replace(suite, seeds=list(dict.fromkeys(given.seeds))) if given.seeds else suite
 
 
 def logged(run: Run, project: str, out: Path) -> Run:
@@ -184,6 +188,8 @@ def play(suite: Suite, runs: list[Run], folder: Folder, given: argparse.Namespac
         by, seconds = estimated(todo, runs, folder, suite.points, at, console) if at else ({}, {})
         console.print(plan(runs, states, seconds))
         console.print(total(todo, states, seconds, by, at), highlight=False, soft_wrap=True)
+    elif given.plan:
+        console.print("nothing is left to do")
     if not todo or given.plan:
         return {}
     folder.write(runs)
@@ -242,11 +248,13 @@ def total(
     at: list[Place],
 ) -> str:
     """One line: how many runs, and about how long all of them will take."""
-    work = sum(seconds.get((run.variant, run.data), 0.0) for run in todo)
+    ends = [0.0] * len(at)  # of each place
+    for run in todo if at else []:
+        heapreplace(ends, ends[0] + seconds.get((run.variant, run.data), 0.0))  # on the place that is free first
     reference = sum(of.reference for of in by.values())
-    words = [f"{len(todo)} runs to do"]
+    words = [f"{len(todo)} run{'s' * (len(todo) > 1)} to do"]
     if at:
-        words.append(f"about {(work / len(at) + reference) / 60:.0f} minutes")
+        words.append(f"about {(max(ends) + reference) / 60:.0f} minutes")
         where = Counter(place.device for place in at)
         words.append("on " + ", ".join(f"{device}, {n} at a time" if n > 1 else device for device, n in where.items()))
     if reference:
@@ -262,6 +270,6 @@ def told(folder: Folder, runs: list[Run], name: str, score: str) -> str:
     """What is said of a run that is done."""
     result = folder.result(next(run for run in runs if run.name == name))
     assert result is not None  # since it is done
-    final = result.final(score)
-    what = "diverged" if final is None else f"{score} {final.value:.4g}"
+    end = result.final(score)
+    what = "diverged" if result.diverged else f"no {score}" if end is None else f"{score} {end.value:.4g}"
     return f"{what}, {result.cost.seconds:.0f} s of training"

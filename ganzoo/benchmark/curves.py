@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 from io import StringIO
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,9 @@ def plot(table: Table, metric: str, against: str, places: dict[str, int], ident:
 
 
 def line(result: Result, metric: str, against: str) -> Line | None:
-    """Without scores that do not know their place."""
-    points = [
-        (at, score.value) for score in result.scores.get(metric, []) if (at := getattr(score.origin, against)) is not None
-    ]
+    """Without scores that do not know their place, and without NaN and infinity."""
+    scores = [score for score in result.scores.get(metric, []) if isfinite(score.value)]
+    points = [(at, score.value) for score in scores if (at := getattr(score.origin, against)) is not None]
     return (np.array([x for x, _ in points], float), np.array([y for _, y in points])) if points else None
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from inspect import signature
 from statistics import median
 from typing import NamedTuple
 
@@ -13,15 +14,19 @@ from rich.console import Console
 from ganzoo.benchmark.folder import Folder
 from ganzoo.benchmark.results import cost_of
 from ganzoo.benchmark.suite import Run, Section, built
+from ganzoo.data.base import DataModule
 from ganzoo.data.native import SplitSamples
 from ganzoo.evaluation import Evaluator, split_of
 from ganzoo.metrics.extract import extract
 from ganzoo.metrics.features import Extractor, extractor
+from ganzoo.metrics.series import BATCH, discriminative_score, predictive_score
 from ganzoo.references import place_of
 
 START = 12.0  # seconds until a process has imported everything and plays its first round
 TRIED = 32  # images for the extractor's speed
 PATIENCE = 2.0  # seconds of rounds
+FEW = 30  # iterations for a judge's speed
+JUDGES = {"discriminative": discriminative_score, "predictive": predictive_score}
 
 
 class Stopwatch(L.Callback):
@@ -68,10 +73,12 @@ class Measuring(NamedTuple):
 
     Args:
         sample: seconds for one.
+        judging: seconds in each evaluation for networks that learn to judge.
         cached: whether the real images' features are in the cache.
     """
 
     sample: float
+    judging: float
     cached: bool
     by: Extractor
     images: SplitSamples
@@ -98,7 +105,20 @@ def measuring(run: Run, device: torch.device) -> Measuring:
     extract(by, images, n)
     seconds = (time.perf_counter() - start) / n
     path, _ = place_of(by, images, images.content())
-    return Measuring(seconds, path.is_file(), by, images, held_out)
+    judges = judging(given.get("metrics", []), data)
+    return Measuring(seconds, judges, path.is_file(), by, images, held_out)
+
+
+def judging(metrics: Sequence[str], data: DataModule) -> float:
+    """Seconds for which an evaluation's judges of series learn, by a few of their iterations."""
+    seconds = 0.0
+    for judge in (JUDGES[name] for name in metrics if name in JUDGES):
+        usual = signature(judge).parameters
+        real = data.real_samples(BATCH * 5 // 4) / 2 + 0.5
+        start = time.perf_counter()
+        judge(real, real, iterations=FEW, repeats=1)
+        seconds += (time.perf_counter() - start) / FEW * usual["iterations"].default * usual["repeats"].default
+    return seconds
 
 
 def prepare(of: Measuring, evaluation: Section, console: Console) -> None:
@@ -114,7 +134,8 @@ def costs(
     why."""
     found = {}
     for run in {(run.variant, run.data): run for run in todo}.values():
-        evaluations = points * run.config["evaluation"].get("n", 10_000) * by[run.data].sample
+        of = by[run.data]
+        evaluations = points * (run.config["evaluation"].get("n", 10_000) * of.sample + of.judging)
         with suppress(Exception):
             found[run.variant, run.data] = START + evaluations + training(run, runs, folder, device)
     return found

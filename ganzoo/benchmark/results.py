@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,14 @@ class Result:
         return self.diverged or GONE in (self.cost.troubles or [])
 
     def final(self, metric: str) -> Stamped | None:
-        """The score at the end; None if the run did not get there."""
-        return None if self.diverged or not self.scores.get(metric) else self.scores[metric][-1]
+        """The score at the end; None if the run did not get there, or has none but NaN or infinity."""
+        curve = self.scores.get(metric)
+        return curve[-1] if curve and not self.diverged and isfinite(curve[-1].value) else None
 
     def best(self, metric: str) -> Stamped | None:
         """The best of the curve; None if there is none."""
-        curve = self.scores.get(metric)
-        if not curve:
-            return None
-        return max(curve, key=lambda score: score.value if greater_is_better(metric) else -score.value)
+        curve = [score for score in self.scores.get(metric, []) if isfinite(score.value)]
+        return max(curve, key=lambda score: score.value if greater_is_better(metric) else -score.value, default=None)
 
 
 def cost_of(folder: Path) -> Cost | None:

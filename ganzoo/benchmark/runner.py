@@ -44,7 +44,7 @@ class Place:
 
 def places(devices: Sequence[str]) -> list[Place]:
     """One for each device named; `cpu` named twice, or a GPU, takes two runs at once. All GPUs, or up to four runs on the CPU,
-    if none is named.
+    if none is named. They share the cores evenly, so that none is idle: `cpu` named once has all.
 
     Raises:
         ValueError: a device that there is not.
@@ -140,12 +140,13 @@ class Local:
         self._tell(name)
 
     def _tell(self, name: str) -> None:
-        self.bars.advance(self.all)
-        self.told += 1
         failed = self.failures.get(name)
         what = f"failed: {failed} ({self.folder.log(name)})" if failed else self.ended(name)
-        line = f"{self.told} of {self.n}  {name}: {what}"
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        with self._lock:
+            self.bars.advance(self.all)
+            self.told += 1
+            line = f"{self.told} of {self.n}  {name}: {what}"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _show(self, bar: TaskID, name: str) -> None:
         """How far a run is, by the latest line of its progress in the log."""

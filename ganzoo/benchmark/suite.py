@@ -101,8 +101,10 @@ class Suite:
         if "minutes" in self.budget:
             return None
         devices = config.get("trainer", {}).get("devices", 1)
-        images = game.minibatches * source.batch_size * (devices if isinstance(devices, int) else 1)
-        return max(1, round(self.budget["images"] / self.points / images))
+        devices = len(devices) if isinstance(devices, list) else devices
+        if not isinstance(devices, int) or devices < 1:
+            raise ValueError(f"--trainer.devices {devices} does not say how many images a round sees: give a number")
+        return max(1, round(self.budget["images"] / self.points / (game.minibatches * source.batch_size * devices)))
 
     def _common(self, variant: str, data: str) -> Section:
         model = merged(self.model, {"class_path": variant} | self.variants[variant])
@@ -172,18 +174,27 @@ def changed(suite: Suite, changes: list[str]) -> Suite:
         section, *keys = option.split(".")
         if not keys:
             raise ValueError(f"--{option} is no option of a benchmark, nor of its runs' (--data.root DATA, say)")
-        if section in ("model", "data") and keys[0] != "class_path":
-            keys = ["init_args", *keys]
         nested: Any = value
-        for key in reversed(keys):
+        for key in reversed(keys if section not in ("model", "data") else in_classes(keys)):
             nested = {key: nested}
         if section == "data":
             suite.data = {name: merged(of, nested) for name, of in suite.data.items()}
-        elif section in ("model", "evaluation"):
-            setattr(suite, section, merged(getattr(suite, section), nested))
+        elif section == "model":  # over what a variant says itself: the command line wins
+            suite.variants = {name: merged(of, nested) for name, of in suite.variants.items()}
+        elif section == "evaluation":
+            suite.evaluation = merged(suite.evaluation, nested)
         else:
             suite.fit = merged(suite.fit, {section: nested})
     return suite
+
+
+def in_classes(keys: list[str]) -> list[str]:
+    """The way to an argument of an argument, as YAML has it: generator.width is in init_args.generator.init_args.width."""
+    found: list[str] = []
+    for key in keys:
+        said = key in ("class_path", "init_args") or found[-1:] == ["init_args"]
+        found += [key] if said else ["init_args", key]
+    return found
 
 
 def pairs(changes: list[str]) -> list[tuple[str, Any]]:
@@ -206,12 +217,14 @@ def pairs(changes: list[str]) -> list[tuple[str, Any]]:
 
 
 def merged(below: Section, above: Section) -> Section:
-    """`above` over `below`. Where they name different classes, nothing of the lower one's arguments is kept."""
+    """`above` over `below`. Where they name different classes, nothing of the lower one's arguments is kept. A class may also
+    stand there by its name alone."""
     if "class_path" in above and below.get("class_path", above["class_path"]) != above["class_path"]:
         return deepcopy(above)
     both = deepcopy(below)
     for key, value in above.items():
-        both[key] = merged(both[key], value) if isinstance(value, dict) and isinstance(both.get(key), dict) else deepcopy(value)
+        was = {"class_path": both[key]} if isinstance(both.get(key), str) else both.get(key)
+        both[key] = merged(was, value) if isinstance(value, dict) and isinstance(was, dict) else deepcopy(value)
     return both
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from statistics import fmean, median
 
 from ganzoo.benchmark.results import Result
@@ -94,7 +93,6 @@ def tables(results: Sequence[Result], metric: str) -> list[Table]:
     if not any(metric in result.scores for result in results):
         names = sorted({name for result in results for name in result.scores})
         raise ValueError(f"no run has a score {metric}: they have {', '.join(names) or 'none at all'}")
-    results = [finite(result) for result in results]
     return [table for data in unique(result.data for result in results) for table in of_data(results, data, metric)]
 
 
@@ -194,11 +192,6 @@ TOLD_APART: dict[str, Callable[[Result], str]] = {
 
 
 # --- results ---
-
-
-def finite(result: Result) -> Result:
-    """NaN and infinity are no scores."""
-    return replace(result, scores={name: [s for s in curve if isfinite(s.value)] for name, curve in result.scores.items()})
 
 
 def protocol_of(result: Result, metric: str) -> Protocol | None:

@@ -24,8 +24,8 @@ from ganzoo.metrics.stamp import Cost
 class Budget(L.Callback):
     """Keeps account of a run, and ends it after `minutes` of training.
 
-    `cost.json` in the run folder says at the end how it ended (`finished`, or `diverged` if an evaluation met NaN or infinity),
-    rounds, real images seen, seconds, images per second, memory, weights, what the collapse watch saw last, and on which
+    `cost.json` in the run folder says at the end how it ended (`finished`, or `diverged` if there was NaN or infinity), rounds,
+    real images seen, seconds, images per second, memory, weights, what the collapse watch saw last, and on which
     device; W&B shows the same in its table of runs. The seconds are training's own, without evaluations, those of a resumed
     run's earlier parts added. The memory is, on a GPU, the most that training's tensors took; elsewhere the most that the
     whole process took.
@@ -48,6 +48,11 @@ class Budget(L.Callback):
         """Of training so far."""
         return self._spent + (0.0 if self._since is None else time.perf_counter() - self._since)
 
+    @property
+    def memory(self) -> int:
+        """Bytes that training took at most so far."""
+        return self._memory if self._since is None else max(self._memory, most_memory(self._cuda))
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The clock stands still, and memory is not counted."""
@@ -69,8 +74,7 @@ class Budget(L.Callback):
             return
         if self._cuda:
             torch.cuda.synchronize()  # what is still to be computed is training's
-        self._memory = max(self._memory, most_memory(self._cuda))
-        self._spent, self._since = self.seconds, None
+        self._memory, self._spent, self._since = self.memory, self.seconds, None
 
     # --- when ---
 
@@ -112,7 +116,7 @@ class Budget(L.Callback):
             images_seen=game.images_seen,
             seconds=round(self.seconds, 3),
             images_per_second=round(game.images_seen / max(self.seconds, 1e-9), 1),
-            memory_bytes=self._memory,
+            memory_bytes=self.memory,
             weights={player: sum(weight.numel() for weight in weights) for player, weights in weights_of(game).items()},
             troubles=sorted(watches[0].found) if watches else None,
             device=named(game.device),
@@ -136,7 +140,7 @@ class Budget(L.Callback):
         trainer.fit_loop.load_state_dict(checkpoint["loops"]["fit_loop"])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "memory": self._memory}
+        return {"seconds": self.seconds, "memory": self.memory}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._spent, self._memory = state_dict["seconds"], state_dict["memory"]

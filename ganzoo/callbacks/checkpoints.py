@@ -30,11 +30,14 @@ class Checkpoints(Checkpoint):
         OSError: a checkpoint cannot be written; the one before is still there.
         Diverged: there is NaN or infinity in what was to be saved.
         Stopped: a signal has stopped the run, which has been saved.
+        ValueError: `every_steps` below 1.
     """
 
     def __init__(
         self, every_steps: int = 1000, keep_every_steps: int | None = None, every_minutes: float | None = None
     ) -> None:
+        if every_steps < 1:
+            raise ValueError("--checkpoints.every_steps must be at least 1")
         self.every_steps, self.keep_every_steps, self.every_minutes = every_steps, keep_every_steps, every_minutes
         self.last: Path | None = None
         self.signals = Signals()
@@ -63,15 +66,22 @@ class Checkpoints(Checkpoint):
 
     def at_rounds_end(self, trainer: L.Trainer) -> None:
         """What is due. A round in which held-out data is looked at ends after that."""
+        self.keep(trainer)
         step = trainer.global_step
-        if self.keep_every_steps and step % self.keep_every_steps == 0:
-            self.write(trainer, self.folder / f"step-{step:08d}.ckpt")
         if step % self.every_steps == 0 or self._behind or self.overdue(trainer):
             self.save(trainer)
         if signum := self.signals.agreed():
             self.stop(trainer, signum)
 
+    def keep(self, trainer: L.Trainer) -> None:
+        """The numbered checkpoint of this round, if it is to have one."""
+        if self.keep_every_steps and trainer.global_step % self.keep_every_steps == 0:
+            self.write(trainer, self.folder / f"step-{trainer.global_step:08d}.ckpt")
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._waiting:  # no round comes after the last one, in which it would have been written
+            self._waiting = False
+            self.keep(trainer)
         if trainer.global_step != self._saved_at or self._behind:
             self.save(trainer)
         self.signals.rest()

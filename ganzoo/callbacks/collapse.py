@@ -81,8 +81,13 @@ class CollapseWatch(L.Callback):
         if self.every_steps and not self._weights:
             self._checked_at = trainer.global_step
             self._weights = {player: [weight.clone() for weight in weights] for player, weights in weights_of(game).items()}
-        for weights in self._weights.values():
-            weights[:] = [weight.to(game.device) for weight in weights]
+        self._move(game.device)  # what comes out of a checkpoint is on the CPU
+
+    def _move(self, device: torch.device) -> None:
+        for tensors in (*self._weights.values(), self._real):
+            tensors[:] = [tensor.to(device) for tensor in tensors]
+        of = {} if self._variation is None else vars(self._variation)
+        of |= {name: value.to(device) for name, value in of.items() if isinstance(value, Tensor)}
 
     def on_train_batch_start(self, trainer: L.Trainer, game: Game, *_: object) -> None:  # type: ignore[override]
         if self.every_steps and (trainer.global_step + 1) % self.every_steps == 0:
@@ -190,6 +195,7 @@ class CollapseWatch(L.Callback):
     def state_dict(self) -> dict[str, Any]:
         return {
             "first_losses": {player: float(loss) for player, loss in self.first_losses.items()},
+            "found": self.found,
             "streaks": self._streaks,
             "checked_at": self._checked_at,
             # Right after a check, when most checkpoints are written, they are the game's own.
@@ -202,6 +208,7 @@ class CollapseWatch(L.Callback):
         self.first_losses = {player: torch.tensor(loss) for player, loss in state_dict["first_losses"].items()}
         if "streaks" not in state_dict:  # an early checkpoint
             return
+        self.found = state_dict.get("found", {})
         self._streaks, self._checked_at = state_dict["streaks"], state_dict["checked_at"]
         self._weights, self._real = state_dict["weights"], state_dict["real"]
         if state_dict["variation"] is not None:

@@ -1,5 +1,6 @@
 """Scores while training, and the best checkpoint by one of them."""
 
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +40,8 @@ class Evaluation(L.Callback):
         every_minutes: of training between evaluations, by `Budget`'s clock.
 
     Raises:
-        ValueError: weights that cannot be had, or an unknown metric, or too small an n: before the first round.
+        ValueError: weights that cannot be had, an unknown metric, too small an n, or no time between evaluations: before the
+            first round.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Evaluation(L.Callback):
         refuse_too_few(asked(metrics, extractor), n, "in --evaluation.n")
         if best is not None and best not in names:
             raise ValueError(f"--evaluation.best is one of the scores that are measured, {', '.join(names)}, not {best}")
+        if (every_steps is not None and every_steps < 1) or (every_minutes is not None and every_minutes <= 0):
+            raise ValueError("--evaluation.every_steps is at least 1 and every_minutes above 0; null, for both, is never")
         self.every_steps, self.every_minutes = every_steps, every_minutes
         self.metrics, self.n, self.seed, self.best = metrics, n, seed, best or names[0]
         self.extractor, self.weights, self.split = extractor, weights, split
         self.scores: list[Stamped] = []  # the latest
         self._measured_at = -1
-        self._times = 0
+        self._times = 0  # periods of `every_minutes` that had passed when it was last measured
         self._budget: Budget | None = None  # whose clock stands still meanwhile
         self._evaluator: Evaluator | None = None
         self._lowest: float | None = None  # of the best score, minus it where greater is better
@@ -115,9 +119,13 @@ class Evaluation(L.Callback):
             return True
         if self.every_minutes is None:
             return False
-        assert self._budget is not None  # since setup
-        over = self._budget.seconds >= 60 * self.every_minutes * (self._times + 1)
-        return trainer.strategy.broadcast(over)  # of the first rank's clock
+        return trainer.strategy.broadcast(self.periods() > self._times)  # of the first rank's clock
+
+    def periods(self) -> int:
+        """How many times `every_minutes` training has lasted."""
+        if self.every_minutes is None or self._budget is None:
+            return 0
+        return int(self._budget.seconds / (60 * self.every_minutes))
 
     def measure(self, trainer: L.Trainer, game: Game) -> None:
         """On all ranks together: measure, tell everyone, keep the checkpoint if it is the best yet."""
@@ -146,7 +154,7 @@ class Evaluation(L.Callback):
         seconds = round(self._budget.seconds, 3) if self._budget else None
         self.scores = evaluate(self._evaluator, game, self.n, self.seed, "training", trainer.global_step, seconds)
         self._measured_at = trainer.global_step
-        self._times += 1
+        self._times = self.periods()
 
     def tell(self, trainer: L.Trainer, game: Game) -> bool:
         """Whether it is the best yet."""
@@ -159,7 +167,7 @@ class Evaluation(L.Callback):
             stamp.append(self.folder / "scores.jsonl", self.scores)
         value = values[f"score/{self.best}"]
         value = -value if greater_is_better(self.best) else value
-        is_best = self._lowest is None or value < self._lowest
+        is_best = math.isfinite(value) and (self._lowest is None or value < self._lowest)
         if is_best:
             self._lowest = value
         return is_best

@@ -66,9 +66,9 @@ class Film(L.Callback):
 
     @rank_zero_only
     def finish(self) -> None:
-        if self._drawn_at < 0:  # stopped before there was anything to see, perhaps even a folder
+        frames = [] if self._drawn_at < 0 else frames_in(self.folder)
+        if not frames:  # stopped before there was anything to see, perhaps even a folder
             return
-        frames = frames_in(self.folder)
         animate(frames, self.folder / "laboratory.gif", self.milliseconds)
         shutil.copyfile(frames[-1], self.folder / "laboratory.png")
 

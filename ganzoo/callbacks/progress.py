@@ -63,9 +63,8 @@ class ProgressBar(LightningProgressBar):
 
     def line(self, trainer: L.Trainer, game: Game) -> None:
         self._last_line = time.monotonic()
-        self.console.print(
-            f"step {trainer.global_step}/{trainer.max_steps}  {summary(trainer, game)}", highlight=False, soft_wrap=True
-        )
+        of = f"/{trainer.max_steps}" if trainer.max_steps > 0 else ""
+        self.console.print(f"step {trainer.global_step}{of}  {summary(trainer, game)}", highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         if self.bar:

@@ -89,6 +89,8 @@ def noise(has: dict[str, Any], rounds: int) -> Iterator[str]:
 
 
 def variants(game: Game, *names: str) -> Iterator[str]:
-    """Others that the same data suits."""
-    if isinstance(game, Duel) and not (isinstance(game, ConditionalDuel) and game.kinds):
+    """Others that the same data suits: images or points, with or without labels, and nothing else in a batch."""
+    if not isinstance(game, Duel) or len(game.shape) == 2 or (isinstance(game, ConditionalDuel) and game.kinds):
+        return
+    if {"real", "label"}.issuperset(inspect.signature(game.discriminator_loss).parameters):
         yield from (f"--model {name}" for name in names if name != type(game).__name__)

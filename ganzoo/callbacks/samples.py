@@ -31,9 +31,14 @@ class SampleGrid(L.Callback):
             a code) each row shows one of the first ten, each column one noise, in as many columns as n has room for. Of a game
             of images an eighth of n, always the same ones, held out if any are: source, output and target in each row.
         seed: of the noise.
+
+    Raises:
+        ValueError: no rounds between pictures, or no samples in one.
     """
 
     def __init__(self, every_steps: int = 500, n: int = 64, seed: int = 0) -> None:
+        if every_steps < 1 or n < 1:
+            raise ValueError("--samples.every_steps and --samples.n must be at least 1")
         self.every_steps, self.n, self.seed = every_steps, n, seed
         self.path: Path | None = None  # of the latest picture
         self._drawn_at = -1

@@ -49,7 +49,7 @@ class Bilinear(Game):
         super().__init__(shape=shape, **game)
         self.play, self.r1, self.unrolling_steps, self.lr = play, r1, unrolling_steps, lr
         self.x, self.y = Number(start[0]), Number(start[1])
-        self.register_buffer("before", torch.tensor(start))
+        self.register_buffer("before", torch.tensor(start, dtype=torch.float32))  # of whole numbers too
 
     def players(self) -> dict[str, nn.Module]:
         return {"y": self.y, "x": self.x}
