@@ -19,10 +19,17 @@ docs:            ## the documentation, into site/; needs pip install -e '.[docs]
 docs-serve:      ## the same on http://127.0.0.1:8000, built anew with each change (of Python files: when it is restarted)
 	mkdocs serve
 
+# The last checkpoints of the runs that a pattern names, but for some: $(call last,PATTERN,BUT).
+last = $(wildcard $(addsuffix /*/checkpoints/last.ckpt,$(filter-out $(2),$(wildcard runs/$(1)))))
+DIGITS = $(call last,*_mnist,%_stacked_mnist runs/cyclegan_mnist runs/dtn_mnist)
+STACKED = $(call last,*_stacked_mnist)
+RINGS = $(call last,*_ring,runs/lab_ring)
+DATA = data
+
 bench:           ## judge the checkpoints of the MNIST and ring runs in runs/ (DATA=folder of MNIST)
-	python benchmarks/mnist_quality.py --data.root $(or $(DATA),data) $(wildcard $(addsuffix /*/checkpoints/last.ckpt,$(filter-out %_stacked_mnist,$(wildcard runs/*_mnist))))
-	python benchmarks/stacked_modes.py --data.root $(or $(DATA),data) $(wildcard runs/*_stacked_mnist/*/checkpoints/last.ckpt)
-	python benchmarks/ring_modes.py $(wildcard runs/*_ring/*/checkpoints/last.ckpt)
+	$(if $(DIGITS),python benchmarks/mnist_quality.py --data.root $(DATA) $(DIGITS))
+	$(if $(STACKED),python benchmarks/stacked_modes.py --data.root $(DATA) $(STACKED))
+	$(if $(RINGS),python benchmarks/ring_modes.py $(RINGS))
 
 speed:           ## step times, scaling and data rates on this CPU, an hour on two cores
 	python benchmarks/step_time.py --tasks 32x32 64x64

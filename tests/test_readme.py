@@ -51,9 +51,21 @@ def test_every_variant_has_a_row():
         assert paper(variant)["year"] in row
 
 
-def test_every_linked_file_exists():
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+def test_every_link_leads_somewhere():
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^##+ (.+)$", README, re.MULTILINE)}
+    for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", README):
         assert (REPOSITORY / target).exists(), target
+        assert not anchor or anchor in headings, anchor
+
+
+def test_every_benchmark_is_told_of():
+    """A section of benchmarks/README.md was once lost with an edit of its neighbour."""
+    benchmarks = REPOSITORY / "benchmarks"
+    pages = [REPOSITORY / "README.md", benchmarks / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    told = "".join(page.read_text() for page in pages)
+    programs = [path.name for path in benchmarks.iterdir() if path.suffix in (".py", ".yaml", ".csv", ".png")]
+    assert "imputation.csv" in programs
+    assert not [name for name in programs if name not in told]
 
 
 # --- the leaderboard ---
