@@ -62,6 +62,7 @@ from .models.began import BEGAN as BEGAN
 from .models.bigan import BiGAN as BiGAN
 from .models.biggan import BigGAN as BigGAN
 from .models.cgan import CGAN as CGAN
+from .models.cramer_gan import CramerGAN as CramerGAN
 from .models.cyclegan import CycleGAN as CycleGAN
 from .models.dcgan import DCGAN as DCGAN
 from .models.dragan import DRAGAN as DRAGAN

@@ -440,6 +440,25 @@ def test_wgan_gp_penalises_between_real_and_fake(monkeypatch):
     assert epsilon.max() <= 1
 
 
+def test_cramer_gan_by_hand(monkeypatch):
+    """h(x) = (3 x, 4 x): distances are 5 |x - y|, and f(x) = 5 |x - x'| - 5 |x|, whose gradient has norm 0 or 10."""
+    game = ganzoo.CramerGAN(
+        shape=(1,), features=2, generator=ganzoo.MLPGenerator, discriminator=partial(ganzoo.MLPDiscriminator, layers=0)
+    )
+    with torch.no_grad():
+        game.discriminator.last.weight.copy_(torch.tensor([[3.0], [4.0]]))
+        game.discriminator.last.bias.zero_()
+    monkeypatch.setattr(game, "fake", lambda n: torch.tensor([[1.0], [2.0], [-3.0], [-1.0]]))  # x_g = 1, 2; x'_g = -3, -1
+    real = torch.tensor([[4.0], [2.0]])
+    terms = game.discriminator_loss(real)
+    assert terms["real"].item() == pytest.approx(-((35 - 20) + (15 - 10)) / 2)  # 5 |4 + 3| - 5 |4|, and 5 |2 + 1| - 5 |2|
+    assert terms["fake"].item() == pytest.approx(((20 - 5) + (15 - 10)) / 2)
+    assert terms["penalty"].item() == pytest.approx(10 * 1)  # x_hat in 1 .. 4, and 2: f is constant above 0
+    terms = game.generator_loss(real)
+    assert terms["to_real"].item() == pytest.approx(((15 + 35) + (0 + 15)) / 2)
+    assert terms["to_fake"].item() == pytest.approx(-(20 + 15) / 2)
+
+
 def test_wgan_gp_refuses_batch_norm():
     with pytest.raises(ValueError, match="batch normalisation"):
         ganzoo.WGANGP(shape=(1, 16, 16), discriminator=ganzoo.DCGANDiscriminator)
