@@ -127,6 +127,13 @@ def test_each_trouble_has_its_own_numbers():
     assert troubles({"generator/moved": 1.0}, 500, 1.0) == {}, "a game without opinions or samples"
 
 
+def test_modes_are_not_gone_before_the_game():
+    """TimeGAN's samples are no series while only the embedder learns."""
+    gone = {"coverage": 0.0, "distinct": 0.0}
+    assert troubles({"embedder/moved": 0.1} | gone, 500, 1.0) == {}
+    assert troubles({"embedder/moved": 0.1, "generator/moved": 0.1} | gone, 500, 1.0).keys() == {GONE}
+
+
 def test_a_trouble_is_said_when_it_begins_goes_on_and_ends(capsys):
     watch, of, game = ganzoo.CollapseWatch(), trainer(), of_ring()
     told = []

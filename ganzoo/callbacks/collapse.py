@@ -228,13 +228,14 @@ def troubles(values: dict[str, float], rounds: int, rate: float) -> dict[str, st
     if broken:
         return {NOT_FINITE: f"numbers are not finite: {', '.join(broken)}"}
     found = {}
+    moved = {name.removesuffix("/moved"): value for name, value in values.items() if name.endswith("/moved")}
     margin, coverage, distinct = values.get("margin", 0.0), values.get("coverage", 1.0), values.get("distinct", 1.0)
     reach = f"samples reach {coverage:.0%} of the data"
-    if margin >= 10 and min(values["accuracy_real"], values["accuracy_fake"]) >= 0.99 and coverage < 0.5:
+    alone = len(moved) == 1  # in a stage before the game, whose samples are not yet what it is about
+    if not alone and margin >= 10 and min(values["accuracy_real"], values["accuracy_fake"]) >= 0.99 and coverage < 0.5:
         found[WON] = f"the discriminator has won: to it real and fake are {margin:.0f} standard deviations apart, and {reach}"
-    if coverage < 0.25 or distinct < 0.25:
+    if not alone and (coverage < 0.25 or distinct < 0.25):
         found[GONE] = f"modes are gone: {reach if coverage < 0.25 else f'{1 - distinct:.0%} of the samples are near copies'}"
-    moved = {name.removesuffix("/moved"): value for name, value in values.items() if name.endswith("/moved")}
     still = [f"the {player}'s weights" for player, share in moved.items() if share < STILLNESS * rate * rounds]
     if still:
         found[STILL] = f"nothing moves: {' and '.join(still)} are where they were {rounds:,} rounds ago"
