@@ -17,7 +17,7 @@ from ganzoo.networks.front import Front
 from ganzoo.networks.history import HistoricalAverage
 from ganzoo.networks.lecam import LeCam
 from ganzoo.networks.noise import InstanceNoise
-from ganzoo.schedules import Scheduled, linear
+from ganzoo.schedules import Scheduled, linear, refuse_reversed
 from ganzoo.transfer import freeze, take
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
@@ -51,7 +51,8 @@ class Duel(Game):
 
     Raises:
         ValueError: augmentation of anything but images; LeCam, or augmentation that adapts itself, where the discriminator has
-            no logit for each sample; more layers to freeze than there are; discriminator_steps below 1.
+            no logit for each sample; more layers to freeze than there are; discriminator_steps below 1; a decay
+            that ends before it begins.
     """
 
     default_generator: GeneratorClass = DCGANGenerator
@@ -84,6 +85,7 @@ class Duel(Game):
         super().__init__(shape=shape, **game)
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1, not {discriminator_steps}")
+        refuse_reversed(decay)
         self.latent_dim = latent_dim
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)
