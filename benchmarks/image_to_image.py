@@ -133,8 +133,13 @@ def pix2pix(given: argparse.Namespace) -> None:
         play(game, data, name, measure, given)
         shown.append(game.translate)
     with data.at_rest():
-        [(source, target)] = data.on_after_batch_transfer(data.held_out.__getitems__(range(0, given.n, given.n // 16)[:16]))
+        [(source, target)] = data.on_after_batch_transfer(data.held_out.__getitems__(spread(given.n)))
     draw(given, source, *(make(source) for make in shown), target)
+
+
+def spread(n: int) -> range:
+    """Sixteen rows of n, far apart; all, if there are no more."""
+    return range(0, n, max(1, n // 16))[:16]
 
 
 def digits(

@@ -17,7 +17,7 @@ from ganzoo.networks.front import Front
 from ganzoo.networks.history import HistoricalAverage
 from ganzoo.networks.lecam import LeCam
 from ganzoo.networks.noise import InstanceNoise
-from ganzoo.schedules import Scheduled, linear
+from ganzoo.schedules import Scheduled, kept, linear, refuse_reversed
 from ganzoo.transfer import freeze, take
 
 GeneratorClass = Callable[[int, tuple[int, ...]], nn.Module]  # (latent_dim, shape): [N, latent_dim] -> [N, *shape]
@@ -51,7 +51,8 @@ class Duel(Game):
 
     Raises:
         ValueError: augmentation of anything but images; LeCam, or augmentation that adapts itself, where the discriminator has
-            no logit for each sample; more layers to freeze than there are; discriminator_steps below 1.
+            no logit for each sample; more layers to freeze than there are; discriminator_steps below 1; a decay
+            that ends before it begins.
     """
 
     default_generator: GeneratorClass = DCGANGenerator
@@ -59,6 +60,7 @@ class Duel(Game):
     one_logit = True  # whether D has one for each sample, alone or as the first of its outputs
     gaussian = True  # whether z is, and may be truncated
     probabilistic = False  # whether sigmoid(logit) learns p_data / (p_data + p_g): arXiv:1406.2661, Proposition 1
+    kept: float | None = None  # of the weight average, this round, where that follows from a half-life
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class Duel(Game):
         super().__init__(shape=shape, **game)
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1, not {discriminator_steps}")
+        refuse_reversed(decay)
         self.latent_dim = latent_dim
         self.generator = (generator or self.default_generator)(latent_dim, self.shape)
         self.discriminator = (discriminator or self.default_discriminator)(self.shape)
@@ -199,10 +202,16 @@ class Duel(Game):
         """Move the weight average towards the network's weights, once a round."""
         follow(average, network, self.memory())
 
+    def set_memory(self, batches: list[Batch], half_life: float) -> None:
+        """Before a round of these batches: half of the weight average is to be new after so many images."""
+        self.kept = kept(sum(len(batch[0]) for batch in batches) * self.trainer.world_size, half_life)
+
     def memory(self) -> float:
-        """How much of the weight average stays this round: not much at first, or the untrained weights would count for long."""
+        """How much of the weight average stays this round: by its half-life if it has one, else not much at first, or the
+        untrained weights would count for long."""
         assert self.average_decay is not None
-        return min(self.average_decay, (1 + self.global_step) / (10 + self.global_step))
+        share = (1 + self.global_step) / (10 + self.global_step) if self.kept is None else self.kept
+        return min(self.average_decay, share)
 
 
 @torch.no_grad()

@@ -112,6 +112,9 @@ class Evaluator:
             self.real = self.real._replace(kind=data.kind, valid=data.valid, natural=partial(natural, units=data.units()))
         if "prdc" in self.metrics and rank() == 0:
             self.real = self.real._replace(nearest=nearest_others(self.real.features, scores.DENSITY_NEIGHBOURS))
+        if data is not None and split == "held_out" and "distinct" in self.metrics:  # novel: not among the training strings
+            train, _ = split_of(data, "train")
+            self.real = self.real._replace(training=prepare(extractor, train, train.content(), self.console).features)
         self.held_out: Real | None = None
         if "memorisation" in self.metrics:
             if held_out is None:

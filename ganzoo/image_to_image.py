@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo.duel import evaluating, follow
 from ganzoo.game import Batch, Game
-from ganzoo.schedules import linear
+from ganzoo.schedules import linear, refuse_reversed
 from ganzoo.translation import SourceMemory
 
 TranslatorClass = Callable[[tuple[int, ...]], nn.Module]  # (shape): images [N, *shape] -> [N, *shape]
@@ -36,7 +36,7 @@ class ImageToImage(SourceMemory, Game):
         average_decay: decay per round of the generator's weight average, which translations then come from; None for none.
 
     Raises:
-        ValueError: samples that are not images.
+        ValueError: samples that are not images; a decay that ends before it begins.
     """
 
     one_logit = False  # but one for each patch: nothing that listens to a discriminator stands in front of this one
@@ -59,6 +59,7 @@ class ImageToImage(SourceMemory, Game):
         **game: Any,
     ) -> None:
         super().__init__(shape=shape, **game)
+        refuse_reversed(decay)
         self.generator, self.discriminator = generator, discriminator
         self.lr = {"generator": lr, "discriminator": lr if discriminator_lr is None else discriminator_lr}
         self.betas, self.decay, self.average_decay = betas, decay, average_decay

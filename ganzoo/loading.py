@@ -37,10 +37,7 @@ def read(path: str | Path) -> dict[str, Any]:
     All of the file is held against its checksums, which torch leaves aside.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a checkpoint")
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path.absolute()}")
+    refuse_absent(path)
     try:
         with path.open("rb") as file:  # once: what was checked is what is read, whatever takes its place meanwhile
             content = of_safetensors(file.read()) if is_safetensors(file) else of_zip(file)
@@ -50,6 +47,14 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(saved, dict) or "_class_path" not in saved or "game" not in content:
         raise ValueError(f"{path} was not written by ganzoo")
     return content
+
+
+def refuse_absent(path: Path) -> None:
+    """Raise FileNotFoundError if there is no checkpoint, ValueError if it is a folder."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a checkpoint")
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path.absolute()}")
 
 
 class Refused(Exception):

@@ -26,6 +26,8 @@ class TensorBoard(TensorBoardLogger):
 
     Args:
         save_dir: another folder for them.
+        name, version: folders in it, one in the other.
+        tensorboard: as of Lightning's `TensorBoardLogger`.
     """
 
     def __init__(self, save_dir: str = ".", name: str = "", version: str = "tensorboard", **tensorboard: Any) -> None:

@@ -62,8 +62,11 @@ def plain(path: Path) -> dict[str, State]:
     """The state dicts in a file, by the networks' names; a file of one has G_ema's.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: anything else than tensors and their names.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of weights at {path.absolute()}: ganzoo import --help says how to make one")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:

@@ -30,6 +30,15 @@ def linear(now: float, first: float, last: float, begin: float, end: float) -> f
     return first * left + last * (1 - left)
 
 
+def refuse_reversed(decay: tuple[int, int] | None) -> None:
+    """Raise ValueError unless the learning rates' `decay` is None, or two rounds in their order."""
+    if decay is not None and not 0 <= decay[0] <= decay[1]:
+        raise ValueError(
+            "decay is the round in which the learning rates begin to fall and the one in which they reach zero, such as "
+            f"[50000, 100000], not {list(decay)}"
+        )
+
+
 def cosine(now: float, first: float, last: float, begin: float, end: float) -> float:
     """As `linear`, but along half a wave: slowly at both ends (arXiv:1608.03983, eq. 5, without restarts)."""
     left = (1 - math.cos(math.pi * way_left(now, begin, end))) / 2

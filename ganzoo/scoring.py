@@ -17,7 +17,7 @@ from ganzoo.devices import device_called
 from ganzoo.duel import truncated
 from ganzoo.evaluation import Evaluator, evaluate, origin, split_of, table
 from ganzoo.explain import Parser
-from ganzoo.loading import game_of, import_all, read
+from ganzoo.loading import game_of, import_all, read, refuse_absent
 from ganzoo.metrics import stamp
 from ganzoo.metrics.features import EXTRACTORS, Extractor, are_images, extractor
 from ganzoo.metrics.scores import CHOICE, asked, greater_is_better, usual
@@ -81,10 +81,18 @@ def evaluate_parser(arguments: list[str]) -> Parser:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--checkpoint", type=Path)
     checkpoint = first.parse_known_args(arguments)[0].checkpoint
-    given = any(argument.partition("=")[0] == "--data" for argument in arguments)
-    if checkpoint and not given and (config := run_folder(checkpoint) / "config.yaml").is_file():
-        parser.set_defaults({"data": data_of(config)})
+    options = {argument.partition("=")[0] for argument in arguments}
+    if checkpoint and "--data" not in options:
+        if (config := run_folder(checkpoint) / "config.yaml").is_file():
+            parser.set_defaults({"data": data_of(config)})
+        elif any(option.startswith("--data.") for option in options):
+            refuse_absent(checkpoint)
+            raise unnamed(checkpoint)
     return parser
+
+
+def unnamed(checkpoint: Path) -> ValueError:
+    return ValueError(f"no config.yaml beside {checkpoint} names its data: give --data MNIST, say, and --data.root")
 
 
 def data_of(config: Path) -> dict[str, Any]:
@@ -138,7 +146,7 @@ def of_checkpoint(given: Any, names: list[str]) -> list[Stamped]:
 
 def against_data(given: Any, names: list[str], by: Extractor) -> Evaluator:
     if given.data is None:
-        raise ValueError(f"no config.yaml beside {given.checkpoint} names its data: give --data MNIST, say, and --data.root")
+        raise unnamed(given.checkpoint)
     given.data.prepare_data()
     given.data.setup()
     real, held_out = split_of(given.data, given.split)

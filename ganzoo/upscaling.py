@@ -22,6 +22,9 @@ class Upscaler(SourceMemory, Duel):
     `sample(n)` enlarges small images of the latest rounds, which the game remembers, in its checkpoint too: grids, the watch
     and evaluation need no data to draw from. The noise chooses among them.
 
+    Args:
+        scale: how many times larger the target is than the source.
+
     Raises:
         ValueError: images whose sides are no multiples of the scale; data of another scale.
     """

@@ -338,6 +338,11 @@ def test_image_to_image_writes_what_it_measures(tmp_path, fit, capsys):
     assert "twin      round      2 l1 0.5000" in capsys.readouterr().out
 
 
+def test_image_to_image_draws_few_rows_too():
+    assert [*image_to_image.spread(5)] == [0, 1, 2, 3, 4]
+    assert [*image_to_image.spread(40)] == [*range(0, 32, 2)]
+
+
 @pytest.mark.usefixtures("tiny_extractor")
 def test_image_to_image_measures_pairs():
     data = ganzoo.Denoising(of=ganzoo.Digits(), std=0.0)

@@ -174,6 +174,15 @@ def test_plain_text_as_markdown():
     )
 
 
+def test_every_argument_is_described():
+    arguments = pytest.importorskip("docstrings").arguments
+    exported = [getattr(ganzoo, name) for name in ganzoo.__all__]
+    kinds = [kind for kind in exported if isinstance(kind, type)]
+    described = [(of.__name__, terms, what) for kind in kinds for of, items in arguments(kind) for terms, what in items]
+    assert len(described) > 500
+    assert [f"{of}: {', '.join(terms)}" for of, terms, what in described if not what] == []
+
+
 def test_arguments_stand_where_they_are_described():
     [(kind, own), (duel, inherited), *_] = pytest.importorskip("docstrings").arguments(ganzoo.WGANGP)
     assert (kind, duel) == (ganzoo.WGANGP, Duel)

@@ -462,6 +462,8 @@ def test_a_run_without_its_extractors_weights_is_refused_before_its_first_round(
         (["real", "real", "--metrics", "fid"], "fid is Inception's"),
         (["real", "real", "--extractor", "tinny"], "there is no extractor tinny"),
         (["--checkpoint", "absent.ckpt"], "no checkpoint at"),
+        (["--checkpoint", "absent.ckpt", "--data.root", "real"], "no checkpoint at"),
+        (["--checkpoint", "real/00000.png", "--data.root", "real"], "names its data: give --data MNIST, say"),
         (["real", "real", "--metrcs", "fid"], "there is no option metrcs; did you mean metrics?"),
     ],
 )
@@ -495,6 +497,10 @@ def test_compare_ranks_equal_protocols_and_refuses_others(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["compare", "far", "absent"])
     assert "there are no scores at" in capsys.readouterr().err
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(SystemExit):
+        main(["compare", "far", "x.png"])
+    assert "line 1 of x.png is no score" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["compare", "far", "near", "--by", "fid"])
     assert "no score fid in common" in capsys.readouterr().err

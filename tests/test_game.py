@@ -74,6 +74,13 @@ def test_learning_rates_decay_linearly():
     assert small().rate(10**6) == 1
 
 
+@pytest.mark.parametrize("decay", [(8, 5), (-1, 5)])
+def test_a_decay_that_ends_before_it_begins_is_refused(decay):
+    for game in (small, partial(of_digits, ganzoo.Pix2Pix)):
+        with pytest.raises(ValueError, match=r"^decay is the round in which the learning rates begin to fall"):
+            game(decay=decay)
+
+
 def test_training_on_after_the_decay_is_refused(fit, tmp_path):
     fit(
         small(decay=(1, 2)), max_steps=2, enable_checkpointing=True, callbacks=[ganzoo.Checkpoints()], default_root_dir=tmp_path

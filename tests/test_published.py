@@ -125,7 +125,7 @@ def test_what_torch_did_not_save_is_refused(content, tmp_path):
     (tmp_path / "x.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"x\.pt is no file of torch\.save, or damaged"):
         plain(tmp_path / "x.pt")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no file of weights at /.*nothing\.pt: ganzoo import --help says how"):
         plain(tmp_path / "nothing.pt")
 
 

@@ -315,6 +315,22 @@ def test_pages_and_tables(tmp_path):
         lines(samples, None, tmp_path / "x.txt")
 
 
+def test_strings_are_new_if_they_were_not_trained_on():
+    """Of either split: the training samples are never new, the held-out ones always."""
+    from ganzoo.evaluation import Evaluator, origin, split_of
+    from ganzoo.metrics.features import extractor
+
+    data, by = ganzoo.Expressions(samples=50), extractor("raw")
+    data.setup()
+    train, held_out = split_of(data, "train")
+    for split, real in (("train", train), ("held_out", held_out)):
+        evaluator = Evaluator(["distinct"], by, real, split=split, data=data)
+        for fakes, expected in ((train, 0.0), (held_out, 1.0)):
+            _, new = evaluator(fakes, origin("x", "y", by.device))
+            assert new.protocol.metric == "novel" and new.value == expected
+            assert new.protocol.settings == ({} if split == "train" else {"training": 50})
+
+
 def test_valid_is_refused_where_nobody_knows(tmp_path):
     from ganzoo.evaluation import Evaluator, split_of
     from ganzoo.metrics.features import extractor

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 import ganzoo
 from ganzoo.data.bicubic import shrunk
 from ganzoo.data.photographs import CropStream, Photographs
+from ganzoo.data.super_resolution import rows_alike
 from ganzoo.evaluation import split_of
 
 SIZES = [(40, 52), (33, 33), (64, 35), (32, 41), (50, 50)]  # height, width
@@ -166,11 +167,33 @@ def test_ready_made_pairs_are_taken_as_they_are(photographs, tmp_path):
     data = data_of(photographs, tmp_path, val_root=str(photographs), val_low=str(small))
     assert data.held_out[4][0].unique().tolist() == [2, 3, 4]
     Image.new("RGB", (9, 9)).save(small / "4x4.png")
-    with pytest.raises(ValueError, match="small image 5 of val_low has 9 x 9 pixels for one of 48 x 48"):
+    with pytest.raises(ValueError, match=r"the image in val_low for 4\.png has 9 x 9 pixels for one of 48 x 48"):
         data_of(photographs, tmp_path, val_root=str(photographs), val_low=str(small))
     (small / "4x4.png").unlink()
     with pytest.raises(ValueError, match="val_low holds 4 images and val_root 5"):
         data_of(photographs, tmp_path, val_root=str(photographs), val_low=str(small))
+
+
+@pytest.mark.parametrize(
+    ("high", "low"),
+    [
+        (["a", "ab"], ["ax4", "abx4"]),  # sorted abx4 comes before ax4
+        (["img_1_HR", "img_10_HR"], ["img_1_LR4", "img_10_LR4"]),
+        (["photo", "photo_2"], ["photo_LR", "photo_2_LR"]),
+        (["1", "11"], ["low/1", "low/11"]),
+        (["alone"], ["its_small_version"]),
+    ],
+)
+def test_pairs_go_by_their_names(high, low):
+    names = [[f"{name}.png" for name in of] for of in (high, low)]
+    assert rows_alike(*names) == [*range(len(high))]
+    assert rows_alike(names[0], names[1][::-1]) == [*range(len(high))][::-1]
+
+
+@pytest.mark.parametrize("low", [["ax4", "bx4"], ["ax4.png", "ax4.jpg"], ["one", "other"]])
+def test_names_that_do_not_agree_are_refused(low):
+    with pytest.raises(ValueError, match="the names in val_low are not those in val_root"):
+        rows_alike(["a.png", "ab.png"], [f"{name}.png" for name in low])
 
 
 def test_small_and_broken_photographs_are_named(photographs, tmp_path):

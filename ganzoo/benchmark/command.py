@@ -149,7 +149,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--out", type=Path, help="folder of the runs and the tables (runs/SUITE)")
     parser.add_argument("--variants", nargs="+", help="only these")
     parser.add_argument("--seeds", nargs="+", type=int, help="these, instead of the suite's")
-    parser.add_argument("--plan", action="store_true", help="show what is to be done and what it costs, and do nothing")
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="show what is to be done and, by a few rounds of each, what it costs; downloads data and weights that it lacks",
+    )
     parser.add_argument("--table", action="store_true", help="make the tables of what is there, and run nothing")
     parser.add_argument(
         "--devices", nargs="+", default=[], help="cpu, cuda:0 ...: a run on each at a time; they share the cores"

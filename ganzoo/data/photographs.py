@@ -45,15 +45,17 @@ class WholeImages(ImageSet):
         """
         index = self.index()
         sizes = np.array(index["sizes"], np.int64).reshape(-1, 2)
+        names = np.array(index["names"])
         ends = np.cumsum(sizes.prod(1) * self.decoder.channels)
         large = np.flatnonzero(sizes.min(1) >= least)
-        small = [name for name, size in zip(index["names"], sizes, strict=True) if size.min() < least]
+        small = names[sizes.min(1) < least].tolist()
         if not len(large):
             raise ValueError(f"no image in {self.files.root} has {least} pixels a side: set --data.crop to fewer")
         if small:
             first = ", ".join([*small[:3], *(["..."] if len(small) > 3 else [])])
             rank_zero_warn(f"skipped: {len(small):,} images in {self.files.root} below {least} pixels a side: {first}")
-        return Photographs(self.pixels, sizes[large], np.concatenate([[0], ends[:-1]])[large], self.decoder.channels, least)
+        starts = np.concatenate([[0], ends[:-1]])
+        return Photographs(self.pixels, sizes[large], starts[large], self.decoder.channels, least, names[large].tolist())
 
     def _rows(self, index: dict[str, Any]) -> int:
         return sum(height * width for height, width in index["sizes"]) * self.decoder.channels
@@ -84,14 +86,23 @@ class Photographs(Samples):
         pixels: uint8 [bytes], or the .npy file of it: images [C, H, W] one after another.
         sizes: (H, W) of each, [M, 2]; starts: where they begin, [M].
         side: of a square, in pixels.
+        names: of their files.
     """
 
-    def __init__(self, pixels: Path | np.ndarray, sizes: np.ndarray, starts: np.ndarray, channels: int, side: int) -> None:
+    def __init__(
+        self,
+        pixels: Path | np.ndarray,
+        sizes: np.ndarray,
+        starts: np.ndarray,
+        channels: int,
+        side: int,
+        names: Sequence[str] = (),
+    ) -> None:
         super().__init__(pixels)
-        self.sizes, self.starts, self.channels, self.side = sizes, starts, channels, side
+        self.sizes, self.starts, self.channels, self.side, self.names = sizes, starts, channels, side, names
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Photographs, (self.source, self.sizes, self.starts, self.channels, self.side)
+        return Photographs, (self.source, self.sizes, self.starts, self.channels, self.side, self.names)
 
     def __len__(self) -> int:
         return len(self.sizes)

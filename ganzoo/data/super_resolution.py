@@ -1,6 +1,7 @@
 """High-resolution photographs of any size, and their small versions, made as they are used."""
 
 from collections.abc import Sequence
+from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ class SuperResolution(DataModule):
         flip: mirror squares left to right with probability 1/2.
         turn: and upside down, and turn them on their sides.
         val_root: a folder or .zip of held-out photographs.
-        val_low: of their ready-made small versions, in the same order; None: they are made as for training.
+        val_low: of their ready-made small versions, of the same names but for what all of them begin or end with (`a.png` and
+            `ax4.png`); None: they are made as for training.
         val_crop: of held-out photographs only the middle, so many pixels a side at most; None: all.
         cache: where decoded images are kept: by default $GANZOO_CACHE, $XDG_CACHE_HOME/ganzoo or ~/.cache/ganzoo.
         max_unreadable: share of the images that may be unreadable; they are skipped, counted and named.
@@ -98,16 +100,18 @@ class SuperResolution(DataModule):
         assert self.validation is not None
         high = self.validation.photographs(self.scale)
         low = None if self.small is None else self.small.photographs(1)
-        if low is not None and len(low) != len(high):
-            raise ValueError(f"val_low holds {len(low)} images and val_root {len(high)}: they must be pairs")
+        rows = [] if low is None else rows_alike(high.names, low.names)
         found = []
         for row in range(len(high)):
             height, width = (side - side % self.scale for side in high.whole(row).shape[1:])
             large = high.whole(row)[:, :height, :width]
-            small = shrunk(torch.from_numpy(np.array(large))[None], self.scale)[0].numpy() if low is None else low.whole(row)
+            if low is None:
+                small = shrunk(torch.from_numpy(np.array(large))[None], self.scale)[0].numpy()
+            else:
+                small = low.whole(rows[row])
             if (small.shape[1] * self.scale, small.shape[2] * self.scale) != (height, width):
                 said = f"{small.shape[2]} x {small.shape[1]} pixels for one of {width} x {height}"
-                raise ValueError(f"small image {row + 1} of val_low has {said}: it is not {self.scale} times smaller")
+                raise ValueError(f"the image in val_low for {high.names[row]} has {said}: it is not {self.scale} times smaller")
             found.append((self._middle(small, 1), self._middle(large, self.scale)))
         return Pairs(found)
 
@@ -135,3 +139,27 @@ class SuperResolution(DataModule):
     def stream(self, batch: int, device: torch.device, **place: Any) -> Stream:
         there = device if fits(self.train, device, self.device_share) else None
         return CropStream(self.train, batch, turn=self.turn, device=there, flip=self.flip, **place)
+
+
+def rows_alike(high: Sequence[str], low: Sequence[str]) -> list[int]:
+    """Of each large image, by its file's name, the row of its small version.
+
+    Raises:
+        ValueError: they are no pairs.
+    """
+    if len(low) != len(high):
+        raise ValueError(f"val_low holds {len(low)} images and val_root {len(high)}: they must be pairs")
+    keys, rows = own_parts(high), {key: row for row, key in enumerate(own_parts(low))}
+    if rows.keys() != set(keys) or len(rows) < len(keys):
+        raise ValueError("the names in val_low are not those in val_root: call the small version of a.png ax4.png, say")
+    return [rows[key] for key in keys]
+
+
+def own_parts(names: Sequence[str]) -> list[str]:
+    """What is left of names without their suffixes and what all of them end with, and begin with."""
+    parts = [name.rpartition(".")[0] for name in names]
+    for _ in range(2):  # from their ends, then from their beginnings
+        parts = [part[::-1] for part in parts]
+        shared = len(commonprefix(parts))  # noqa: RUF071 - characters, not folders, are compared
+        parts = [part[shared:] for part in parts]
+    return parts

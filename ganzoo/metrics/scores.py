@@ -39,6 +39,7 @@ class Real(NamedTuple):
     shape: tuple[int, ...] = ()  # of one sample
     kind: str = ""  # series, strings or rows; of images and points nothing
     valid: Callable[[Tensor], Tensor] | None = None  # which samples [N, *shape] are any of the data's at all, bool [N]
+    training: Tensor | None = None  # float32 [m, d], the training samples where `features` are not of them
     natural: Callable[[Tensor], Tensor] | None = None  # samples [N, *shape] in the data's own units
 
 
@@ -93,9 +94,11 @@ def valid(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Resul
 
 
 def variety(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:
-    strings, known = both_strings(fake, real)
+    strings, known = both_strings(fake, real if real.training is None else real._replace(features=real.training))
+    settings = {} if real.training is None else {"training": len(known)}
     are = strings.new_ones(len(strings)) if real.valid is None else real.valid(fake.features.unflatten(1, real.shape))
-    return {"distinct": Result(distinct(strings, len(strings)), {}), "novel": Result(novel(strings, known, are.bool()), {})}
+    new = novel(strings, known, are.bool())
+    return {"distinct": Result(distinct(strings, len(strings)), {}), "novel": Result(new, settings)}
 
 
 def lengths(fake: Extracted, real: Real, held_out: Real | None) -> dict[str, Result]:

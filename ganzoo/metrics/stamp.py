@@ -89,7 +89,7 @@ def read(path: Path) -> list[Stamped]:
         ValueError: a line that is no score.
     """
     scores = []
-    for number, line in enumerate(path.read_text().split("\n")[:-1], 1):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             row = {"seconds": None} | json.loads(line)  # earlier files have none
             protocol = Protocol(**{field.name: row[field.name] for field in fields(Protocol)})

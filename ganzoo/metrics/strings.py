@@ -18,8 +18,7 @@ def distinct(strings: Tensor, n: int) -> Score:
 
 
 def novel(strings: Tensor, known: Tensor, valid: Tensor) -> Score:
-    """Share of strings [N, length] that are valid, bool [N], and not among the known ones [M, length]: those of the split that
-    they are measured against, which is to be the training one."""
+    """Share of strings [N, length] that are valid, bool [N], and not among the known ones [M, length], of the training data."""
     _, kind = torch.cat([known, strings]).unique(dim=0, return_inverse=True)
     return mean_score(valid & ~torch.isin(kind[len(known) :], kind[: len(known)]))
 

@@ -12,7 +12,7 @@ from ganzoo.game import Batch, Terms, Turn
 from ganzoo.losses import refuse_tied_samples
 from ganzoo.networks.equalised import MinibatchStddev
 from ganzoo.networks.r3gan import EmbeddingDiscriminator, EmbeddingGenerator, R3GANDiscriminator, R3GANGenerator
-from ganzoo.schedules import cosine, kept
+from ganzoo.schedules import cosine
 
 
 class R3GAN(ConditionalDuel):
@@ -74,7 +74,6 @@ class R3GAN(ConditionalDuel):
         self.penalty, self.final_penalty = penalty, final_penalty
         self.average_half_life_images, self.burn_in_images = average_half_life_images, burn_in_images
         self.register_buffer("gamma", torch.tensor(float(penalty)))
-        self.kept = 0.0  # of the weight average, this round
         refuse_tied_samples(self.discriminator, "R3GAN")
         if any(isinstance(layer, MinibatchStddev) for layer in self.discriminator.modules()):
             raise ValueError(
@@ -123,9 +122,4 @@ class R3GAN(ConditionalDuel):
         self.gamma.fill_(self.scheduled(self.penalty, self.final_penalty))
         for group in (group for optimizer in optimizers.values() for group in optimizer.param_groups):
             group["betas"] = (self.betas[0], self.scheduled(self.betas[1], self.final_beta2))
-        images = sum(len(batch[0]) for batch in batches[:-1]) * self.trainer.world_size  # that D sees
-        self.kept = kept(images, self.scheduled(0, self.average_half_life_images))
-
-    def memory(self) -> float:
-        assert self.average_decay is not None
-        return min(self.average_decay, self.kept)
+        self.set_memory(batches[:-1], self.scheduled(0, self.average_half_life_images))  # of images that D sees

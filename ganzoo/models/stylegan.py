@@ -9,7 +9,6 @@ from ganzoo.game import Batch, Terms
 from ganzoo.growing import GrowingDuel
 from ganzoo.losses import cross_entropy, non_saturating
 from ganzoo.networks.stylegan import StyleGANDiscriminator, StyleGANGenerator
-from ganzoo.schedules import kept
 from ganzoo.styles import Styled
 
 RATES = {128: 1.5, 256: 2.0, 512: 3.0}
@@ -58,7 +57,6 @@ class StyleGAN(Styled, GrowingDuel):
             first_size=first_size, rates=rates, latent_dim=latent_dim, lr=lr, betas=betas, average_decay=average_decay, **duel
         )
         self.penalty, self.average_half_life_kimg = penalty, average_half_life_kimg
-        self.kept = 0.0  # of the weight average, this round
         if not hasattr(self.generator, "synthesis"):
             raise ValueError(f"{type(self.generator).__name__} knows no styles: choose StyleGANGenerator")
 
@@ -81,9 +79,4 @@ class StyleGAN(Styled, GrowingDuel):
 
     def before_round(self, batches: list[Batch], optimizers: dict[str, torch.optim.Optimizer]) -> None:
         super().before_round(batches, optimizers)
-        images = sum(len(batch[0]) for batch in batches) * self.trainer.world_size
-        self.kept = kept(images, 1000 * self.average_half_life_kimg)
-
-    def memory(self) -> float:
-        assert self.average_decay is not None
-        return min(self.average_decay, self.kept)
+        self.set_memory(batches, 1000 * self.average_half_life_kimg)

@@ -11,7 +11,6 @@ from ganzoo.conditional import ConditionalDuel
 from ganzoo.game import Batch, Terms, Turn
 from ganzoo.losses import cross_entropy, gradient_norm, non_saturating, refuse_tied_samples
 from ganzoo.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator, knowing_classes, told_classes
-from ganzoo.schedules import kept
 from ganzoo.styles import Styled
 
 
@@ -74,7 +73,6 @@ class StyleGAN2(Styled, ConditionalDuel):
         self.penalty, self.path_penalty, self.path_decay, self.path_shrink = penalty, path_penalty, path_decay, path_shrink
         self.average_half_life_kimg, self.average_rampup = average_half_life_kimg, average_rampup
         self.register_buffer("mean_length", torch.zeros(()))
-        self.kept = 0.0  # of the weight average, this round
         if not hasattr(self.generator, "synthesis"):
             raise ValueError(f"{type(self.generator).__name__} knows no styles: choose StyleGAN2Generator")
         refuse_tied_samples(self.discriminator, "StyleGAN2")
@@ -129,8 +127,4 @@ class StyleGAN2(Styled, ConditionalDuel):
         half_life = 1000 * self.average_half_life_kimg
         if self.average_rampup is not None:
             half_life = min(half_life, self.average_rampup * self.images_seen)
-        self.kept = kept(sum(len(batch[0]) for batch in batches) * self.trainer.world_size, half_life)
-
-    def memory(self) -> float:
-        assert self.average_decay is not None
-        return min(self.average_decay, self.kept)
+        self.set_memory(batches, half_life)

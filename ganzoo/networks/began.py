@@ -57,6 +57,9 @@ def encoder(shape: tuple[int, ...], outputs: int, width: int) -> nn.Sequential:
 class BEGANGenerator(nn.Module):
     """[N, latent_dim] -> [N, *shape]: the discriminator's decoder with weights of its own, and tanh.
 
+    Args:
+        width: channels of every map.
+
     Raises:
         ValueError: a size that doubling does not reach.
     """
@@ -72,6 +75,10 @@ class BEGANGenerator(nn.Module):
 
 class BEGANAutoencoder(nn.Module):
     """[N, *shape] -> its reconstruction [N, *shape] from an embedding of `hidden` numbers, float32.
+
+    Args:
+        width: channels of the decoder's maps, and of the encoder's largest; with each halving come as many more.
+        hidden: size of the embedding.
 
     Raises:
         ValueError: a size that halving does not bring down to 5 to 8.

@@ -46,6 +46,9 @@ class CodeReadingDiscriminator(nn.Module):
     """D and, on the same features, Q: [N, *shape] -> logits [N] and what Q says of the codes [N, codes], float32.
 
     Q has a layer of its own first, as in table 1 of the paper.
+
+    Args:
+        width: units of that layer.
     """
 
     def __init__(self, kind: DiscriminatorClass, codes: int, shape: tuple[int, ...], *, width: int = 128) -> None:

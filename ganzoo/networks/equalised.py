@@ -48,6 +48,7 @@ class EqualisedConv2d(nn.Module):
 
     Args:
         bias: whether there are biases, zeros at first.
+        gain: of the weights.
         stride, padding: of the convolution; padding None: the maps keep their size.
     """
 

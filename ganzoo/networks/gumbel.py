@@ -17,6 +17,7 @@ class GumbelSoftmax(nn.Module):
     Args:
         first: tau at first.
         last: tau from round `steps` on.
+        steps: rounds in which tau falls.
 
     Raises:
         ValueError: a temperature that is not above 0, or steps below 1.

@@ -17,7 +17,12 @@ def perceptron(inputs: int, outputs: int, width: int, layers: int) -> nn.Sequent
 
 
 class MLPGenerator(nn.Module):
-    """[N, latent_dim] -> [N, *shape], float32; images go through tanh, points do not."""
+    """[N, latent_dim] -> [N, *shape], float32; images go through tanh, points do not.
+
+    Args:
+        width: units of a hidden layer.
+        layers: hidden layers.
+    """
 
     def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 512, layers: int = 3) -> None:
         super().__init__()
@@ -33,6 +38,8 @@ class MLPDiscriminator(nn.Module):
     """[N, *shape] -> logits [N], float32.
 
     Args:
+        width: units of a hidden layer.
+        layers: hidden layers.
         norm: `spectral`, of the weights, or none.
         minibatch_kernels: closeness of the samples to each other, by so many measures, seen by the last layer; 0: not seen.
     """
@@ -68,7 +75,13 @@ class MLPDiscriminator(nn.Module):
 
 
 class MLPAutoencoder(nn.Module):
-    """[N, *shape] -> its reconstruction [N, *shape] from an embedding of `hidden` numbers, float32."""
+    """[N, *shape] -> its reconstruction [N, *shape] from an embedding of `hidden` numbers, float32.
+
+    Args:
+        width: units of a hidden layer.
+        layers: hidden layers of the encoder, and of the decoder.
+        hidden: size of the embedding.
+    """
 
     def __init__(self, shape: tuple[int, ...], *, width: int = 512, layers: int = 1, hidden: int = 64) -> None:
         super().__init__()

@@ -154,10 +154,13 @@ class R3GANGenerator(nn.Module):
 class R3GANDiscriminator(nn.Module):
     """[N, *shape] -> logits [N]: the generator's mirror image; at 4x4 each channel's map is weighed by a learned one.
 
-    Args: as `R3GANGenerator`'s.
+    Args:
+        width: channels of the maps down from 32x32; halved with each doubling from there.
+        blocks: at each size.
+        group_width: channels in a group of the 3x3 convolutions.
 
     Raises:
-        ValueError: likewise.
+        ValueError: a size that is not one of 16, 32, 64, 128, 256.
     """
 
     def __init__(self, shape: tuple[int, ...], *, width: int = 768, blocks: int = 2, group_width: int = 16) -> None:

@@ -109,6 +109,8 @@ class GRUNetwork(nn.Module):
     """A stacked GRU and, at each step, a linear layer: [N, length, inputs] -> [N, length, outputs], float32.
 
     Args:
+        hidden: units of a layer's state.
+        layers: stacked GRU layers.
         bounded: outputs are within 0 .. 1.
     """
 
@@ -126,7 +128,12 @@ class GRUNetwork(nn.Module):
 
 class GRUEmbedding(nn.Module):
     """TimeGAN's e: series [N, length, features] in [-1, 1] -> states [N, length, hidden] in 0 .. 1; `way_back`, its r, leads
-    back to series in 0 .. 1."""
+    back to series in 0 .. 1.
+
+    Args:
+        hidden: size of a state.
+        layers: stacked GRU layers, each way.
+    """
 
     def __init__(self, features: int, *, hidden: int = 24, layers: int = 3) -> None:
         super().__init__()
@@ -139,7 +146,12 @@ class GRUEmbedding(nn.Module):
 
 class StateGenerator(nn.Module):
     """TimeGAN's s(g(z)): noise [N, length, latent_dim] -> states [N, length, hidden] in 0 .. 1. `supervisor`, which has a layer
-    less, says of each state of a series what the next is."""
+    less, says of each state of a series what the next is.
+
+    Args:
+        hidden: size of a state.
+        layers: stacked GRU layers of g.
+    """
 
     def __init__(self, latent_dim: int, shape: tuple[int, ...], *, hidden: int = 24, layers: int = 3) -> None:
         super().__init__()
@@ -151,7 +163,12 @@ class StateGenerator(nn.Module):
 
 
 class StateDiscriminator(nn.Module):
-    """TimeGAN's D: states [N, length, hidden] -> a logit for each step, [N, length]."""
+    """TimeGAN's D: states [N, length, hidden] -> a logit for each step, [N, length].
+
+    Args:
+        hidden: size of a state, and units of a layer.
+        layers: stacked GRU layers.
+    """
 
     def __init__(self, shape: tuple[int, ...], *, hidden: int = 24, layers: int = 3) -> None:
         super().__init__()
@@ -162,7 +179,11 @@ class StateDiscriminator(nn.Module):
 
 
 class LSTMGenerator(nn.Module):
-    """RCGAN's: noise [N, length, latent_dim] -> series [N, length, features] in [-1, 1], float32."""
+    """RCGAN's: noise [N, length, latent_dim] -> series [N, length, features] in [-1, 1], float32.
+
+    Args:
+        hidden: units of the LSTM.
+    """
 
     def __init__(self, latent_dim: int, shape: tuple[int, ...], *, hidden: int = 100) -> None:
         super().__init__()
@@ -175,6 +196,9 @@ class LSTMGenerator(nn.Module):
 
 class LSTMDiscriminator(nn.Module):
     """RCGAN's: series [N, length, features] -> a logit for each step, [N, length], float32.
+
+    Args:
+        hidden: units of the LSTM.
 
     Raises:
         ValueError: samples that are no series.

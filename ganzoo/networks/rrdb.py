@@ -20,7 +20,9 @@ class RRDBNet(nn.Module):
     Args:
         shape: (C, H, W) of the large images; only C matters.
         scale: 2, 3, 4 or 8.
-        width: channels; growth: that each dense layer adds; blocks: residual in residual ones.
+        width: channels of the maps between the blocks.
+        growth: channels that each dense layer adds.
+        blocks: residual in residual ones.
 
     Attributes:
         reach: pixels of the small image, to each side, that one of its pixels has a say in.

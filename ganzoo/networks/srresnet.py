@@ -14,7 +14,8 @@ class SRResNet(nn.Module):
     Args:
         shape: (C, H, W) of the large images; only C matters.
         scale: 2, 4 or 8 (as many sub-pixel convolutions of 2), or 3.
-        width: channels; blocks: residual ones.
+        width: channels.
+        blocks: residual ones.
 
     Attributes:
         reach: pixels of the small image, to each side, that one of its pixels has a say in.

@@ -62,7 +62,11 @@ class LSTMStringGenerator(StringGenerator):
 
 
 class LSTMStringDiscriminator(nn.Module):
-    """An LSTM reads the string, and its last state says how real it was: [N, length, vocabulary] -> logits [N], float32."""
+    """An LSTM reads the string, and its last state says how real it was: [N, length, vocabulary] -> logits [N], float32.
+
+    Args:
+        width: size of h and of c.
+    """
 
     def __init__(self, shape: tuple[int, ...], *, width: int = 128) -> None:
         super().__init__()
@@ -122,7 +126,12 @@ class ResNetStringGenerator(StringGenerator):
 
 
 class ResNetStringDiscriminator(nn.Module):
-    """The same the other way round: [N, length, vocabulary] -> logits [N], float32."""
+    """The same the other way round: [N, length, vocabulary] -> logits [N], float32.
+
+    Args:
+        width: channels.
+        blocks: residual blocks.
+    """
 
     def __init__(self, shape: tuple[int, ...], *, width: int = 512, blocks: int = 5) -> None:
         super().__init__()
@@ -141,7 +150,12 @@ class ResNetStringDiscriminator(nn.Module):
 
 class MLPStringGenerator(StringGenerator):
     """All symbols at once, by a perceptron: [N, latent_dim] -> [N, length, vocabulary]. Beside it any discriminator of points,
-    such as `MLPDiscriminator`, will do."""
+    such as `MLPDiscriminator`, will do.
+
+    Args:
+        width: units of a hidden layer.
+        layers: hidden layers.
+    """
 
     def __init__(
         self,

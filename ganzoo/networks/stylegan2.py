@@ -57,6 +57,7 @@ class MappingNetwork(nn.Module):
     Args:
         latent_dim: of z; 0 for w of labels alone, as a discriminator's.
         layers: of w_dim units each.
+        classes: of the labels; None: no labels.
         rate: factor on the layers' learning rate.
     """
 

@@ -13,6 +13,10 @@ class TemporalBlock(nn.Module):
     """Two dilated convolutions, each before a PReLU (definition B.1), without padding.
 
     [N, inputs, T] -> [N, outputs, T - 2 D (K - 1)], where D is the dilation and K the kernel.
+
+    Args:
+        kernel: steps that each convolution looks at.
+        dilation: distance between two of them, in steps.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int, *, kernel: int, dilation: int) -> None:
@@ -34,6 +38,7 @@ class TCN(nn.Module):
     Each output is of the last `field` inputs alone: [N, inputs, T] -> [N, outputs, T - field + 1].
 
     Args:
+        width: channels of all blocks.
         blocks: of kernel 2; `field` is 2^(blocks + 1) - 1.
     """
 
@@ -54,7 +59,12 @@ class TCN(nn.Module):
 
 
 class TCNGenerator(nn.Module):
-    """Noise [N, length + field - 1, latent_dim] -> series [N, length, features] in [-1, 1], float32, stationary."""
+    """Noise [N, length + field - 1, latent_dim] -> series [N, length, features] in [-1, 1], float32, stationary.
+
+    Args:
+        width: channels of all blocks.
+        blocks: of kernel 2; `field` is 2^(blocks + 1) - 1.
+    """
 
     def __init__(self, latent_dim: int, shape: tuple[int, ...], *, width: int = 80, blocks: int = 6) -> None:
         super().__init__()
@@ -68,6 +78,9 @@ class TCNDiscriminator(nn.Module):
     """Series [N, length, features] -> logits [N], float32: one output, whose field is the whole series, or little more.
 
     Where it is more there are zeros before the series.
+
+    Args:
+        width: channels of all blocks.
 
     Raises:
         ValueError: samples that are no series.
