@@ -64,6 +64,38 @@ def test_exported_weights_will_do(source, fit, tmp_path):
     assert all(torch.equal(value, state[name]) for name, value in of.state_dict().items())
 
 
+def test_weights_on_the_way_to_another_run(source, fit, tmp_path, capsys):
+    """0.75 of these and 0.25 of those, of an averaged generator too; nothing else changes."""
+    path, of = source
+    averaged = new(seed=1, average_decay=0.9)
+    fit(averaged).save_checkpoint(tmp_path / "averaged.ckpt")
+    out = tmp_path / "between.safetensors"
+    main(
+        [
+            "export",
+            "--checkpoint",
+            str(tmp_path / "averaged.ckpt"),
+            "--towards",
+            str(path),
+            "--share",
+            "0.25",
+            "--out",
+            str(out),
+        ]
+    )
+    between = ganzoo.load(out)
+    for name, weight in between.average.state_dict().items():
+        ours, theirs = averaged.average.state_dict()[name], of.generator.state_dict()[name]
+        torch.testing.assert_close(weight, 0.75 * ours + 0.25 * theirs if weight.is_floating_point() else ours)
+    assert torch.equal(between.generator.project.weight, averaged.generator.project.weight)
+    fit(new(generator=partial(ganzoo.DCGANGenerator, width=4))).save_checkpoint(tmp_path / "narrow.ckpt")
+    for refused in (["--towards", str(tmp_path / "narrow.ckpt")], ["--towards", str(path), "--share", "2"]):
+        with pytest.raises(SystemExit):
+            main(["export", "--checkpoint", str(path), *refused, "--out", str(out)])
+    said = capsys.readouterr().err
+    assert "--towards has another generator" in said and "--share is a number from 0 to 1, not 2" in said
+
+
 def test_whatever_stands_in_front_and_whatever_it_keeps(source, fit, tmp_path):
     """A finished run's noise has fallen to zero: the new run's begins anew. Its average begins as the weights."""
     path, of = source
