@@ -82,6 +82,13 @@ def test_a_tcn_sees_its_field_and_nothing_else():
     assert seen.tolist() == [2 <= step <= 8 for step in range(12)]
 
 
+def test_no_tcn_is_blind_when_it_begins():
+    """Its logits differ from series to series about as much as the series do."""
+    torch.manual_seed(0)
+    logits = ganzoo.TCNDiscriminator((63, 1))(torch.randn(200, 63, 1))
+    assert 0.3 < logits.std() < 3
+
+
 def test_the_tcn_discriminator_sees_all_of_a_series():
     for length, field in ((63, 63), (64, 127), (5, 7), (1, 3)):
         network = ganzoo.TCNDiscriminator((length, 2), width=4)
