@@ -116,6 +116,8 @@ def test_timegans_losses_by_hand():
     assert game.supervised_loss(real)["supervised"].item() == 0
     terms = {name: term.item() for name, term in game.generator_loss(real).items()}
     assert terms == pytest.approx({"adversarial": math.log(2), "adversarial_of_g": math.log(2), "supervised": 0, "moments": 25})
+    game.moments = 10.0
+    assert game.generator_loss(real)["moments"].item() == pytest.approx(2.5)
     assert sum(game.discriminator_loss(real).values()).item() == pytest.approx(3 * math.log(2))
     assert game.loss_of_d.item() == pytest.approx(3 * math.log(2))
 

@@ -24,7 +24,7 @@ class TimeGAN(Duel):
 
     Args:
         hidden, layers: of each of the five networks; s has a layer less.
-        gamma: weight of what D says of g(z) itself, before s.
+        gamma, moments: weights of what D says of g(z) itself, before s, and of how far means and deviations are from those of x.
         threshold: D learns only while its loss is above this.
         embedding_steps, supervised_steps: rounds of the first two stages: the authors' 10,000 iterations are a third as many.
         lr, betas: Adam's.
@@ -49,6 +49,7 @@ class TimeGAN(Duel):
         hidden: int = 24,
         layers: int = 3,
         gamma: float = 1.0,
+        moments: float = 100.0,
         threshold: float = 0.15,
         embedding_steps: int = 3333,
         supervised_steps: int = 3333,
@@ -64,7 +65,7 @@ class TimeGAN(Duel):
         )
         self.embedder = GRUEmbedding(shape[1], **size)
         self.lr["embedder"] = lr
-        self.gamma, self.threshold = gamma, threshold
+        self.gamma, self.moments, self.threshold = gamma, moments, threshold
         self.stages = (embedding_steps, embedding_steps + supervised_steps)  # where the later two begin
         self.register_buffer("loss_of_d", torch.ones(()))
 
@@ -108,7 +109,7 @@ class TimeGAN(Duel):
             "adversarial": non_saturating(of_s),
             "adversarial_of_g": self.gamma * non_saturating(of_g),
             "supervised": 100 * one_step_error(next_real, h).sqrt(),
-            "moments": 100 * (F.l1_loss(deviation, real_deviation) + F.l1_loss(fake.mean(0), x.mean(0))),
+            "moments": self.moments * (F.l1_loss(deviation, real_deviation) + F.l1_loss(fake.mean(0), x.mean(0))),
         }
 
     def discriminator_loss(self, real: Tensor, label: Tensor | None = None) -> Terms:
