@@ -22,7 +22,7 @@ class CramerGAN(Duel):
         features: d, the size of h(x).
         discriminator: class of h, as in `Duel`: its last layer gets d outputs. Without batch normalisation or minibatch
             discrimination, which tie samples together.
-        discriminator_steps, lr, betas: as WGAN-GP's in its authors' code.
+        discriminator_steps, lr, betas: as in WGAN-GP's authors' code; which the paper had was not checked.
 
     Raises:
         ValueError: a discriminator without `features(x)` and a linear `last`, or with batch normalisation.
