@@ -72,6 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
         stop(stopped.line, stopped.status)
     except KeyboardInterrupt:
         stop("stopped", 130)
+    except BrokenPipeError:  # `ganzoo list | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter would tell at its end
     except (ValueError, OSError, cli.MisconfigurationException) as error:
         if traceback:
             raise

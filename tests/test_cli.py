@@ -286,3 +286,9 @@ def test_traceback_on_request(monkeypatch):
     monkeypatch.setenv("GANZOO_TRACEBACK", "1")
     with pytest.raises(FileNotFoundError):
         main(["sample", "--checkpoint", "nope.ckpt"])
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    command = f"{sys.executable} -m ganzoo list | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
