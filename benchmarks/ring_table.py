@@ -50,9 +50,11 @@ GAMES: dict[str, tuple[type[Game], dict[str, Any]]] = {
     "BiGAN": (ganzoo.BiGAN, {}),
     "InfoGAN": (ganzoo.InfoGAN, {"categories": (8,), "continuous": 1}),
     "WGAN": (ganzoo.WGAN, {}),
-    # The penalty of the authors' toy experiments, where images have 10, and three times the paper's rate, for so few rounds.
+    # The penalty of the authors' toy experiments, where images have 10, and three times the paper's rate, for so few rounds;
+    # likewise the Cramer GAN's.
     "WGANGP": (ganzoo.WGANGP, {"penalty": 0.1, "lr": 3e-4}),
     "BEGAN": (ganzoo.BEGAN, {"discriminator": partial(ganzoo.MLPAutoencoder, width=WIDTH)}),
+    "CramerGAN": (ganzoo.CramerGAN, {"penalty": 0.1, "lr": 3e-4}),
     "DRAGAN": (ganzoo.DRAGAN, {}),
     "PacGAN": (ganzoo.PacGAN, {}),
     "R1GAN": (ganzoo.R1GAN, {}),

@@ -133,7 +133,7 @@ def test_networks_of_strings_refuse_images():
 
 def test_any_duel_plays_on_strings(fit):
     """And its generator's temperature falls."""
-    choice = partial(ganzoo.StraightThrough, 2.0, 1.0, 4)
+    choice = partial(ganzoo.StraightThrough, first=2.0, last=1.0, steps=4)
     networks = {
         "generator": partial(ganzoo.MLPStringGenerator, width=8, choice=choice),
         "discriminator": partial(ganzoo.MLPDiscriminator, width=8),
