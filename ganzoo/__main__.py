@@ -1,6 +1,7 @@
 """The command `ganzoo`. Help and errors are here, before the seconds that importing torch and Lightning takes."""
 
 import os
+import select
 import sys
 from difflib import get_close_matches
 
@@ -72,9 +73,9 @@ def main(arguments: list[str] | None = None) -> None:
         stop(stopped.line, stopped.status)
     except KeyboardInterrupt:
         stop("stopped", 130)
-    except BrokenPipeError:  # `ganzoo list | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter would tell at its end
     except (ValueError, OSError, cli.MisconfigurationException) as error:
+        if isinstance(error, BrokenPipeError) and nobody_reads():
+            return
         if traceback:
             raise
         stop(explain.explain(str(error)) or type(error).__name__)
@@ -82,6 +83,16 @@ def main(arguments: list[str] | None = None) -> None:
         if traceback or (line := explain.lost_reader(str(error))) is None:
             raise
         stop(line)
+
+
+def nobody_reads() -> bool:
+    """Whether it is standard output's pipe that is broken, as in `ganzoo list | head`, and not a worker's."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    if not output.poll(0):  # of what was not asked for it tells that nobody is at the other end
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter would tell at its end
+    return True
 
 
 def stop(message: str, status: int = 2) -> None:

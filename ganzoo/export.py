@@ -50,7 +50,7 @@ def export_command(arguments: list[str]) -> None:
 @torch.no_grad()
 def go_towards(game: Game, other: Game, share: float) -> None:
     """Make the generator that samples come from (1 - share) theta + share theta', weight by weight and in place
-    (arXiv:1809.00219, eq. 5). Between a network and what it was trained on from, all such means are good networks too.
+    (arXiv:1809.00219, section 3.4).
 
     Raises:
         ValueError: a share outside [0, 1], no duels, or generators of other weights.

@@ -292,3 +292,14 @@ def test_a_reader_that_has_gone_is_no_error():
     command = f"{sys.executable} -m ganzoo list | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_workers_broken_pipe_is_an_error(monkeypatch, capfd):
+    def run(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("ganzoo.cli.run", run)
+    monkeypatch.setattr("sys.stdout", sys.__stdout__)
+    with pytest.raises(SystemExit):
+        main(["list"])
+    assert "Broken pipe" in capfd.readouterr().err
