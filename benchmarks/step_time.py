@@ -192,12 +192,14 @@ def peak(device: torch.device, precision: str) -> float:
 def measure(name: str, how: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The rows of one task, as `main` prints them: through `ganzoo fit` and by bare moves."""
     game, of_fit = fit([*TASKS[name], f"--model.compile={HOWS[how]}"], given)
-    cuda = game.device.type == "cuda"
+    device = torch.device(given.device)
+    game.to(device)  # whence Lightning took it when the run was over
+    cuda = device.type == "cuda"
     # ru_maxrss is in KiB on Linux and in bytes on macOS
     unit = 1 if cuda or sys.platform == "darwin" else 1024
     memory = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     of_moves, operations = rounds(game, how, given.seconds)
-    most = peak(game.device, given.precision)
+    most = peak(device, given.precision)
     images = game.minibatches * game.trainer.datamodule.batch_size  # type: ignore[attr-defined]
     for through, of in (("fit", of_fit), ("moves", of_moves)):
         yield {
@@ -242,13 +244,15 @@ def in_own_process(name: str, how: str, given: argparse.Namespace) -> Iterator[d
 
 
 def plot(rows: list[dict[str, Any]], path: Path, title: str) -> None:
-    """Images a second: a panel for the variants, one for each set of rivals."""
+    """Images a second: a panel for the variants, one for each set of rivals. Nothing, if nothing could be measured."""
+    measured = [row for row in rows if row.get("images_per_second")]
+    if not measured:
+        return
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    measured = [row for row in rows if row.get("images_per_second")]
     panels: dict[str, list[tuple[str, float, str]]] = {}
     colours = {"eager": "#b0b7c3", "compiled": "#5b8def", "graphs": "#1b3a8c", "ganzoo fit": "#d1495b"}
     for row in measured:

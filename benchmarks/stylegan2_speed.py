@@ -62,7 +62,7 @@ class Cycles(L.Callback):
     def on_train_end(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
         images = (trainer.global_step - 2 * CYCLE) * trainer.datamodule.batch_size  # type: ignore[attr-defined]
         self.seconds = 1000 * (now(game.device) - self.start) / images
-        self.game, self.memory = game, most_memory(game.device.type == "cuda")
+        self.device, self.memory = game.device, most_memory(game.device.type == "cuda")  # behind the run the game is on the CPU
 
 
 def main() -> None:
@@ -70,13 +70,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=40 * CYCLE)
     parser.add_argument("--plain", action="store_true", help="without ADA")
+    parser.add_argument("--compile", default="auto", help="auto, false, true or graphs")
     parser.add_argument("--narrow", action="store_true", help="networks of a few channels")
     given = parser.parse_args()
     options = [
         *("--config=stylegan2_folder_256.yaml", "--data=stylegan2_speed.Noise", f"--data.size={given.size}"),
         *("--data.batch_size=16", f"--trainer.max_steps={2 * CYCLE + given.rounds // CYCLE * CYCLE}"),
         *("--trainer.callbacks=stylegan2_speed.Cycles", "--samples.every_steps=1000000", "--watch.every_steps=1000000"),
-        *(["--model.augment=null"] if given.plain else []),
+        *(f"--model.compile={given.compile}", *(["--model.augment=null"] if given.plain else [])),
     ]
     if given.narrow:
         for player in ("generator", "discriminator"):
@@ -84,9 +85,9 @@ def main() -> None:
     with TemporaryDirectory() as folder, chdir(folder):
         cli.run("fit", cli.with_configs_found(options))
     of = __import__("stylegan2_speed").Cycles.latest  # the one that the run imported
-    flops = peak(of.game.device, "bf16-mixed")
+    flops = peak(of.device, "bf16-mixed")
     ratios = [theirs * V100 / flops / of.seconds for theirs in THEIRS]
-    device = torch.cuda.get_device_name() if of.game.device.type == "cuda" else "cpu"
+    device = torch.cuda.get_device_name() if of.device.type == "cuda" else "cpu"
     print(
         json.dumps(
             {
@@ -94,6 +95,7 @@ def main() -> None:
                 "torch": torch.__version__,
                 "size": given.size,
                 "ada": not given.plain,
+                "compile": given.compile,
                 "sec_per_kimg": round(of.seconds, 3),
                 "memory_GB": round(of.memory / 1e9, 2),
                 "measured_Tflops": round(flops / 1e12, 1),

@@ -23,6 +23,7 @@ from ganzoo.data.cells import Cells
 from ganzoo.game import Game
 from ganzoo.metrics import features
 from ganzoo.metrics.features import Extractor
+from ganzoo.precision import tf32
 
 REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = REPOSITORY / os.environ.get("GANZOO_TEST_DATA", "../shared/data")
@@ -245,6 +246,12 @@ def tiny_extractor(monkeypatch, tmp_path) -> None:
     """An extractor named tiny; a cache of its own."""
     monkeypatch.setitem(features.EXTRACTORS, "tiny", lambda weights: Extractor("tiny", TinyExtractor(), 8, "none"))
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def no_tf32(monkeypatch) -> None:
+    """CUDA multiplies float32 in rounds as exactly as a CPU: of TF32 compiled moves may make another use than eager ones."""
+    monkeypatch.setattr("ganzoo.game.tf32", lambda allowed: tf32(False))
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_compiled_rounds_are_the_eager_ones(technique, fit, aot_eager):
 @techniques
 @pytest.mark.parametrize("how", [True, "graphs"])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_rounds_on_cuda_are_the_eager_ones(technique, fit, how, precision):
+def test_rounds_on_cuda_are_the_eager_ones(technique, fit, how, precision, no_tf32):
     """Compiled or recorded, what a technique keeps in buffers moves on as it does uncompiled."""
     torch._dynamo.reset()
     eager, compiled = (new(technique, compile=way, average_decay=0.9) for way in (False, how))
