@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 Compile = bool | Literal["auto", "graphs"]  # in YAML and on the command line also on and off
 Loss = Callable[..., dict[str, Tensor]]
@@ -57,10 +58,11 @@ class Compiled:
         config.trace_autograd_ops = True  # the gradient is taken inside the move, penalties' gradients of gradients too
         config.optimize_ddp = False  # DDP would have the graph cut up for hooks that see none of these gradients
         config.recompile_limit = max(config.recompile_limit, 64)  # all losses are compiled through one code object
+        options: dict[str, Any] = {"fallback_random": True, "triton.cudagraphs": graphs}
+        if TorchVersion(torch.__version__) < "2.14":  # there these passes draw noise in another order than the code does
+            options |= {"reorder_for_locality": False, "reorder_for_peak_memory": False}
         # fullgraph, because a graph break would silently drop gradients
-        self._compiled = torch.compile(
-            self._packed, fullgraph=True, dynamic=False, options={"fallback_random": True, "triton.cudagraphs": graphs}
-        )
+        self._compiled = torch.compile(self._packed, fullgraph=True, dynamic=False, options=options)
 
     def __call__(self, player: str, loss: Loss, batch: tuple[Tensor, ...]) -> Played:
         """As `move`. Recorded gradients live only until the next call: step the optimizer first."""

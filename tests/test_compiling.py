@@ -177,3 +177,24 @@ def test_moments_of_another_kind_of_adam_are_taken_up():
     a_step(new, after.of["discriminator"])
     for one, other in zip(old.discriminator.parameters(), new.discriminator.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def noisy(player, loss, batch):
+    """Noise that is used in another order than it is drawn in, and whose large part could be drawn last to save memory."""
+    [weight] = batch  # [1000, 1]
+    large, middle, small = torch.randn(2000, 1000), torch.randn(1500, 1000), torch.randn(8, 1000)
+    of_middle = ((middle @ weight).T @ torch.ones(1500, 1)).sum() * (small @ weight).sum()
+    again = torch.rand_like(weight)
+    return {"large": (large @ (weight * of_middle.sign())).mean(), "again": again[0].sum(), "small": small.sum()}, [None]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(which("g++") is None, reason="inductor needs a C++ compiler")
+def test_compiled_moves_draw_their_noise_in_the_codes_order():
+    """Inductor before 2.14 draws it when it is used, or when memory is free."""
+    torch._dynamo.reset()
+    drawn = []
+    for move in (noisy, compiling.played(noisy, True, CPU)):
+        torch.manual_seed(0)
+        drawn.append(move("player", noisy, (torch.ones(1000, 1),))[0])
+    assert all(torch.isclose(drawn[0][name], drawn[1][name], rtol=1e-4) for name in drawn[0])

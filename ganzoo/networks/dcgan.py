@@ -43,7 +43,7 @@ def initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1.0, 0.02)
 
 
-class ToImage(nn.ConvTranspose2d):
+class _ToImage(nn.ConvTranspose2d):
     """In float32, whatever autocast does: in half precision grey images' gradient cannot be compiled on CUDA (torch 2.11),
     for of a lone channel cuDNN and inductor do not agree whether it comes last."""
 
@@ -81,7 +81,7 @@ class DCGANGenerator(nn.Module):
             layers += [normalisation(norm, channels[0]), nn.ReLU(True)]
         for before, after in pairwise(channels):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), normalisation(norm, after), nn.ReLU(True)]
-        self.layers = Layers(*layers, ToImage(channels[-1], shape[0], 4, 2, 1, bias=False))
+        self.layers = Layers(*layers, _ToImage(channels[-1], shape[0], 4, 2, 1, bias=False))
         self.apply(initialise)
         self.register_buffer("reference", torch.randn(REFERENCE, latent_dim) if norm == "virtual" else None)
 
