@@ -16,6 +16,7 @@ from ganzoo.grids import asked_for, mixing, truncations
 from ganzoo.loading import load
 from ganzoo.pictures import picture, save_each
 from ganzoo.progress import progress
+from ganzoo.starts import beginning, start_of
 from ganzoo.tables import Units, lines, natural, write
 from ganzoo.walks import Walk, film
 
@@ -26,7 +27,8 @@ SAMPLE = """Pictures from a checkpoint, or a table.
   ganzoo sample --checkpoint last.ckpt --interpolate --out walk.gif a walk from sample to sample, and back
   ganzoo sample --checkpoint last.ckpt --mix coarse                 styles of each column in each row (StyleGAN)
   ganzoo sample --checkpoint last.ckpt --n 1000 --out series.csv    a table: of series, strings and rows of tables
-  ganzoo sample --checkpoint last.ckpt --n 1000 --out strings.txt   lines of text"""
+  ganzoo sample --checkpoint last.ckpt --n 1000 --out strings.txt   lines of text
+  ganzoo sample --checkpoint last.ckpt --n 1000 --start past.csv --out series.csv    series that begin nearly so"""
 FILMS = (".gif", ".webp")
 
 
@@ -73,6 +75,13 @@ def sample_parser() -> argparse.ArgumentParser:
         help="only this class of a class-conditional variant, or this category of InfoGAN's first code",
     )
     parser.add_argument(
+        "--start",
+        type=Path,
+        help="a .csv or Parquet table with the first steps of a time series, in columns and units as --out has them: of many "
+        "samples those are kept that begin most like it",
+    )
+    parser.add_argument("--draws", type=int, help="of --start: samples drawn for each that is kept (100)")
+    parser.add_argument(
         "--truncation",
         type=float,
         nargs="+",
@@ -113,6 +122,10 @@ def refuse_misfits(given: argparse.Namespace) -> None:
         )
     if not walking and (given.frames is not None or given.walks is not None):
         raise ValueError("--frames and --walks are of --interpolate: give it too")
+    if given.start is not None and (walking or given.mix or several):
+        raise ValueError("--start goes with none of --interpolate, --mix and several values of --truncation")
+    if given.start is None and given.draws is not None:
+        raise ValueError("--draws is of --start: give it too")
     if (given.n is not None and given.n < 1) or given.seed < 0:
         raise ValueError("--n must be at least 1 and --seed at least 0")
 
@@ -120,7 +133,14 @@ def refuse_misfits(given: argparse.Namespace) -> None:
 def samples(game: Game, given: argparse.Namespace, out: Path) -> str:
     draw_from(game.device, given.seed)
     n = 64 if given.n is None else given.n
-    images = asked_for(game, n, given.label)
+    told = f"{n} samples"
+    if given.start is None:
+        images = asked_for(game, n, given.label)
+    else:
+        draws = 100 if given.draws is None else given.draws
+        images, away = beginning(game, start_of(given.start, game), n, draws=draws, label=given.label)
+        near, far = (50 * float(distance) for distance in (away[0], away[-1]))  # of ranges, which are 2 wide
+        told += f" of {draws * n:,}, whose starts are {near:.1f} to {far:.1f} % of the columns' ranges from {given.start}"
     if out.suffix == ".txt":
         lines(images, game.units, out)
     elif out.suffix == ".csv":
@@ -129,7 +149,7 @@ def samples(game: Game, given: argparse.Namespace, out: Path) -> str:
         save(images, out, units=game.units)
     else:
         save_each(images, out)
-    return f"{n} samples"
+    return told
 
 
 def save(images: Tensor, out: Path, columns: int | None = None, units: Units | None = None) -> None:

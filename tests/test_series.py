@@ -13,12 +13,14 @@ from scipy.stats import wasserstein_distance
 from torch import nn
 
 import ganzoo
+from ganzoo import starts
 from ganzoo.__main__ import main
 from ganzoo.data.scaling import heavy, kurtosis, lightened, tails_of
 from ganzoo.data.series import simulated
 from ganzoo.metrics import series
 from ganzoo.networks.recurrent import GRUNetwork, StackedGRU
 from ganzoo.optimizers import SkippingAdam
+from ganzoo.starts import beginning, start_of
 from ganzoo.tables import natural
 
 
@@ -422,3 +424,79 @@ def test_the_docs_pictures(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "| sine_1 | " in printed
     assert "cross-correlation error" in printed
+
+
+class Rays(ganzoo.Game):
+    """Lines from 0 .. 1 onwards, in the order of their noise."""
+
+    def __init__(self, units):
+        super().__init__(shape=(4, 2))
+        self.units = units
+
+    def sample(self, n):
+        slope = torch.rand(n, 1, 2)
+        return slope * torch.arange(4)[:, None] / 3
+
+
+UNITS = {"kind": "series", "columns": ["a", "b"], "low": [0.0, 10.0], "high": [2.0, 20.0], "tails": None}
+
+
+def test_of_many_samples_those_are_kept_that_begin_as_asked(monkeypatch):
+    monkeypatch.setattr(starts, "AT_ONCE", 30)
+    game, start = Rays(UNITS), torch.tensor([[0.0, 0.0], [0.1, 0.3]])
+    torch.manual_seed(0)
+    kept, away = beginning(game, start, 5, draws=20)
+    torch.manual_seed(0)
+    drawn = torch.cat([game.sample(30), game.sample(30), game.sample(30), game.sample(10)])
+    distance = ((drawn[:, :2] - start) ** 2).mean((1, 2)).sqrt()
+    assert torch.equal(away, distance.sort().values[:5])
+    assert torch.equal(kept, drawn[distance.argsort()[:5]])
+
+
+def test_a_start_is_read_in_the_units_of_the_samples(tmp_path):
+    path = table(tmp_path / "past.csv", [[0, 15, 1], [1, 20, 0]], ("step", "b", "a"))
+    assert start_of(path, Rays(UNITS)).tolist() == [[0, 0], [-1, 1]]
+    returns = ganzoo.Returns(length=4, samples=500)
+    returns.setup()
+    real = returns.real_samples(1)
+    game = Rays(returns.units())
+    path = table(tmp_path / "past.csv", natural(real, returns.units())[0, :3].tolist(), ("return",))
+    assert start_of(path, game).flatten().tolist() == pytest.approx(real[0, :3, 0].tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "rows, header, units, message",
+    [
+        ([[1, 11]] * 4, ("a", "b"), UNITS, "4 rows, and a series has 4 steps: give at most its first 3"),
+        ([[1, "much"]], ("a", "b"), UNITS, "b is 'much', which is no number, in row 1: fill such cells"),
+        ([[1]], ("a",), UNITS, "has no column 'b': it has a"),
+        ([[1, 11]], ("a", "b"), {"kind": "strings", "vocabulary": "ab"}, "only time series have a start"),
+        ([[1, 11]], ("a", "b"), None, "only time series have a start"),
+    ],
+)
+def test_what_is_wrong_with_a_start_is_told_in_a_line(tmp_path, rows, header, units, message):
+    with pytest.raises(ValueError) as error:
+        start_of(table(tmp_path / "past.csv", rows, header), Rays(units))
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_scenarios_that_begin_as_asked(tmp_path, capsys):
+    data = ["--data", "Sines", "--data.length", "6", "--data.features", "2", "--data.samples", "40"]
+    network = ["--model", "RCGAN", "--model.generator", "LSTMGenerator", "--model.generator.hidden", "4"]
+    main(["fit", *network, *data, "--trainer.max_steps", "1", "--trainer.accelerator", "cpu"])
+    asked = ["sample", "--checkpoint", "runs/rcgan_sines/version_0/checkpoints/last.ckpt", "--n", "3"]
+    path = table(tmp_path / "past.csv", [[0.01, 0.02], [0.02, 0]], ("sine_0", "sine_1"))
+    capsys.readouterr()
+    main([*asked, "--start", path, "--draws", "5", "--out", "scenarios.csv"])
+    assert "3 samples of 15, whose starts are" in capsys.readouterr().err
+    with (tmp_path / "scenarios.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 18
+    for wrong, message in (
+        (["--draws", "5"], "--draws is of --start"),
+        (["--start", path, "--draws", "0"], "--draws must be at least 1, not 0"),
+        (["--start", "gone.csv"], "no table at"),
+        (["--start", path, "--interpolate"], "--start goes with none of"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*asked, *wrong])
+        assert message in capsys.readouterr().err

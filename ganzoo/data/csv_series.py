@@ -14,6 +14,8 @@ from ganzoo.data.cells import Cells, read_cells, refuse_absent
 from ganzoo.data.series import Series
 from ganzoo.data.stream import Samples
 
+REMEDY = "fill such cells, leave out their rows, or take other --data.columns"
+
 
 class CSVSeries(Series):
     """Windows of a table's columns, whose rows are steps in order of time. The first rows train, the last ones are held out.
@@ -74,7 +76,7 @@ class CSVSeries(Series):
     def splits(self) -> tuple[Samples, Samples | None]:
         cells = self.cells()
         refuse_absent([*self.taken, *([self.label] if self.label else [])], cells, self.path)
-        values = np.stack([numbers(cells.columns[name], f"{self.path}: {name}") for name in self.taken], axis=1)
+        values = values_of(cells, self.taken, self.path)
         labels = self.numbered(cells.columns[self.label]) if self.label else None
         if self.growth:
             values, labels = self.grown(values), None if labels is None else labels[1:]
@@ -152,18 +154,20 @@ class Macro(CSVSeries):
         return read_cells(Path(found.origin).parent / "datasets" / "macrodata" / "macrodata.csv")
 
 
-def numbers(cells: Sequence[str], column: str) -> np.ndarray:
-    """float64 [rows]; raises ValueError for the first cell that is no number."""
+def values_of(cells: Cells, columns: Sequence[str], where: str | Path, remedy: str = REMEDY) -> np.ndarray:
+    """Columns of numbers, float64 [rows, columns]; raises ValueError for the first cell that is no number."""
+    return np.stack([numbers(cells.columns[name], f"{where}: {name}", remedy) for name in columns], axis=1)
+
+
+def numbers(cells: Sequence[str], column: str, remedy: str) -> np.ndarray:
+    """float64 [rows]."""
     values = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
             values[row] = float(cell)
         except ValueError as error:
             what = f"is {cell!r}, which is no number," if cell.strip() else "is missing"
-            raise ValueError(f"{column} {what} in row {row + 1}: {REMEDY}") from error
+            raise ValueError(f"{column} {what} in row {row + 1}: {remedy}") from error
         if not isfinite(values[row]):
-            raise ValueError(f"{column} is missing ({cell}) in row {row + 1}: {REMEDY}")
+            raise ValueError(f"{column} is missing ({cell}) in row {row + 1}: {remedy}")
     return values
-
-
-REMEDY = "fill such cells, leave out their rows, or take other --data.columns"

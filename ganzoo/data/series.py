@@ -32,11 +32,17 @@ class Series(DataModule):
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Values in their own units, [..., features], as samples have them."""
-        return scaled(values if self.tails is None else lightened(values, self.tails), self.low, self.high)
+        return scaled_by(values, self.units())
+
+
+def scaled_by(values: np.ndarray, units: dict[str, Any]) -> np.ndarray:
+    """Values [..., features] in the units that `Series.units` describe, as samples have them: float32."""
+    light = values if units.get("tails") is None else lightened(values, units["tails"])
+    return scaled(light, units["low"], units["high"])
 
 
 def of_units(samples: np.ndarray, units: dict[str, Any]) -> np.ndarray:
-    """Samples [..., features] in the units that `Series.units` describe, float64."""
+    """What `scaled_by` undid: float64."""
     values = unscaled(samples, units["low"], units["high"])
     return values if units.get("tails") is None else heavy(values, units["tails"])
 
