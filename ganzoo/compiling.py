@@ -59,8 +59,10 @@ class Compiled:
         config.optimize_ddp = False  # DDP would have the graph cut up for hooks that see none of these gradients
         config.recompile_limit = max(config.recompile_limit, 64)  # all losses are compiled through one code object
         options: dict[str, Any] = {"fallback_random": True, "triton.cudagraphs": graphs}
-        if TorchVersion(torch.__version__) < "2.14":  # there these passes draw noise in another order than the code does
-            options |= {"reorder_for_locality": False, "reorder_for_peak_memory": False}
+        if TorchVersion(torch.__version__) < "2.14":
+            from ganzoo.drawing import InOrder  # inductor is slow to import
+
+            options |= {"reorder_for_locality": False, "post_grad_custom_post_pass": InOrder()}
         # fullgraph, because a graph break would silently drop gradients
         self._compiled = torch.compile(self._packed, fullgraph=True, dynamic=False, options=options)
 

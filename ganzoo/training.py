@@ -45,7 +45,7 @@ def train(arguments: list[str]) -> None:
     for noise in QUIET:
         warnings.filterwarnings("ignore", noise)
     advice = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    advice.addFilter(lambda record: "litlogger" not in record.getMessage())
+    advice.addFilter(lambda record: not any(noise in record.getMessage() for noise in ADVICE))
     attempt = Attempt()
     try:
         while attempt.unfinished:
@@ -63,7 +63,9 @@ QUIET = [
     ".*does not have many workers.*",  # batches are one indexing call
     ".*The number of training batches.*smaller than the logging interval.*",
     ".*You defined a `validation_step` but have no `val_dataloader`.*",
+    ".*is not supported by the model summary.*",  # which takes weights for float32, as they are in mixed precision
 ]
+ADVICE = ["litlogger", "Tensor Cores"]  # rounds take TF32 (`ganzoo.precision`)
 
 
 class Attempt:

@@ -1,5 +1,6 @@
 """The command line: what it does, what it says when something is wrong, and how soon."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -58,6 +59,14 @@ def test_help_is_there_before_torch():
     assert done.stdout.startswith("usage: ganzoo")
     assert "torch" not in done.stderr
     assert "lightning" not in done.stderr
+
+
+def test_what_lightning_advises_and_ganzoo_does_is_not_said(capsys, recwarn):
+    main([*DIGITS, *SMALL, "--trainer.max_steps", "1", "--trainer.precision", "bf16-mixed"])
+    assert not [warning for warning in recwarn if "model summary" in str(warning.message)]
+    said = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    for message, heard in (("a CUDA device that has Tensor Cores. To properly utilize them,", False), ("a GPU", True)):
+        assert bool(said.filter(logging.makeLogRecord({"msg": message}))) is heard
 
 
 def test_fit_leaves_a_run_folder(tmp_path, capsys):
