@@ -62,7 +62,7 @@ class Cycles(L.Callback):
     def on_train_end(self, trainer: L.Trainer, game: Game) -> None:  # type: ignore[override]
         images = (trainer.global_step - 2 * CYCLE) * trainer.datamodule.batch_size  # type: ignore[attr-defined]
         self.seconds = 1000 * (now(game.device) - self.start) / images
-        self.device, self.memory = game.device, most_memory(game.device.type == "cuda")  # behind the run the game is on the CPU
+        self.device, self.memory = game.device, most_memory(game.device.type == "cuda")  # after the run it is on the CPU
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from conftest import TINY, fp16
-from test_models import apart, positions, tolerance
+from test_models import SLOWLY, apart, positions, tolerance
 from torch import nn
 
 import ganzoo
@@ -101,7 +101,7 @@ def test_compiled_rounds_are_the_eager_ones(technique, fit, aot_eager):
 def test_rounds_on_cuda_are_the_eager_ones(technique, fit, how, precision, no_tf32):
     """Compiled or recorded, what a technique keeps in buffers moves on as it does uncompiled."""
     torch._dynamo.reset()
-    eager, compiled = (new(technique, compile=way, average_decay=0.9) for way in (False, how))
+    eager, compiled = (new(technique, compile=way, average_decay=0.9, **SLOWLY) for way in (False, how))
     start = positions(eager)
     for game in (eager, compiled):
         fit(game, max_steps=20, accelerator="cuda", devices=1, precision=precision)
