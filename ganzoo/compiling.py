@@ -71,7 +71,7 @@ class Compiled:
         if self.graphs:
             torch.compiler.cudagraph_mark_step_begin()
         try:
-            names, terms, gradients = self._compiled(player, loss, batch)
+            names, terms, gradients = self._compiled(loss.__name__, player, loss, batch)
         except Exception as error:
             if loss.__name__ in self._worked:
                 raise
@@ -84,7 +84,12 @@ class Compiled:
         self._worked.add(loss.__name__)
         return dict(zip(names, terms.clone().unbind(), strict=True)), gradients
 
-    def _packed(self, *move: Any) -> tuple[tuple[str, ...], Tensor, list[Tensor | None]]:
+    def _packed(
+        self, name: str, player: str, loss: Loss, batch: tuple[Tensor, ...]
+    ) -> tuple[tuple[str, ...], Tensor, list[Tensor | None]]:
         """The terms as one tensor [terms], which one copy takes out of the graph's memory."""
-        terms, gradients = self.move(*move)
+        # Of two losses of one player torch 2.11 plays the one compiled first: it tells apart strings it reads, but not methods.
+        if not name:
+            raise ValueError("a loss needs a name")
+        terms, gradients = self.move(player, loss, batch)
         return tuple(terms), torch.stack(list(terms.values())), gradients

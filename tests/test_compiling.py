@@ -198,3 +198,26 @@ def test_compiled_moves_draw_their_noise_in_the_codes_order():
         torch.manual_seed(0)
         drawn.append(move("player", noisy, (torch.ones(1000, 1),))[0])
     assert all(torch.isclose(drawn[0][name], drawn[1][name], rtol=1e-4) for name in drawn[0])
+
+
+class Two(torch.nn.Module):
+    """Losses of one player."""
+
+    def move(self, player, loss, batch):
+        return loss(*batch), [None]
+
+    def first(self, x):
+        return {"first": x.sum()}
+
+    def second(self, x):
+        return {"second": 2 * x.sum()}
+
+
+def test_a_players_losses_are_not_taken_for_each_other(aot_eager):
+    """As torch 2.11 does, which tells two methods of one object apart only if something beside them differs."""
+    torch._dynamo.reset()
+    two, batch = Two(), (torch.ones(3),)
+    move = compiling.played(two.move, True, CPU)
+    assert [move("player", loss, batch)[0] for loss in (two.first, two.second, two.first)] == [
+        {"first": 3}, {"second": 6}, {"first": 3}
+    ]  # fmt: skip
