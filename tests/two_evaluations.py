@@ -34,6 +34,8 @@ def measure(rank: int, world: int, folder: str) -> None:
     assert len(few) == len(scores) == len(found)
     found |= {f"{score.protocol.metric} of few": score.value for score in few}
     (Path(folder) / f"{world}-{rank}.json").write_text(json.dumps(found))
+    if world > 1:
+        dist.destroy_process_group()  # or gloo's threads, should they still run, abort the process at its end
 
 
 if __name__ == "__main__":
