@@ -61,12 +61,11 @@ def beginning(game: Game, start: Tensor, n: int, *, draws: int = 100, label: int
     if draws < 1:
         raise ValueError(f"--draws must be at least 1, not {draws}")
     start = start.to(game.device)
-    kept: list[Tensor] = []
-    distances: list[Tensor] = []
+    kept, distances = start.new_empty(0, *game.shape), start.new_empty(0)
     for first in progress(Console(stderr=True), f"{draws * n:,} series", range(0, draws * n, AT_ONCE)):
         drawn = asked_for(game, min(AT_ONCE, draws * n - first), label)
         away = (drawn[:, : len(start)] - start).square().mean((1, 2)).sqrt()
-        so_far, of_them = torch.cat([*kept, drawn]), torch.cat([*distances, away])
-        nearest = of_them.argsort(stable=True)[:n]
-        kept, distances = [so_far[nearest]], [of_them[nearest]]
-    return kept[0], distances[0]
+        kept, distances = torch.cat([kept, drawn]), torch.cat([distances, away])
+        nearest = distances.argsort(stable=True)[:n]
+        kept, distances = kept[nearest], distances[nearest]
+    return kept, distances
